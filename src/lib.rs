@@ -1,0 +1,6 @@
+//! Concertina: an API gateway with built-in request orchestration.
+//!
+//! The modules stand in the order in which a request meets them; `pipeline` is the path itself.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
