@@ -7,4 +7,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub mod exchange;
 
+pub mod expression;
 pub mod json;
