@@ -1,0 +1,5 @@
+//! Fuzzes `concertina::http1`: see `fuzz::response_head` there for what is promised.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| concertina::http1::fuzz::response_head(bytes));
