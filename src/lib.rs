@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub mod http1;
 pub mod exchange;
+pub mod route;
 
 pub mod expression;
 pub mod json;

@@ -1,0 +1,9 @@
+//! From a request head to the route that answers it.
+
+pub mod pattern;
+pub mod scope;
+pub mod table;
+
+pub use pattern::{HostPattern, PathPattern};
+pub use scope::RequestScope;
+pub use table::{Entry, NoRoute, Params, Table};
