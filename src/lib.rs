@@ -11,3 +11,6 @@ pub mod route;
 
 pub mod expression;
 pub mod json;
+
+pub mod fetch;
+pub mod store;
