@@ -5,6 +5,8 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod listen;
+pub mod tls;
 pub mod http1;
 pub mod exchange;
 pub mod route;
