@@ -10,6 +10,7 @@ pub mod tls;
 pub mod http1;
 pub mod exchange;
 pub mod route;
+pub mod guard;
 
 pub mod expression;
 pub mod json;
