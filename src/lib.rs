@@ -11,6 +11,7 @@ pub mod http1;
 pub mod exchange;
 pub mod route;
 pub mod guard;
+pub mod orchestrate;
 
 pub mod expression;
 pub mod json;

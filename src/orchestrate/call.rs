@@ -1,0 +1,539 @@
+//! One call of a step: the request it sends, and what becomes of the answer.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use tokio::time::{Instant, timeout};
+
+use super::outcome::{Failure, Outcome, PartReport};
+use super::run::FlowInput;
+use super::spec::{BodySpec, CallSpec, FlowStep, StatusRange};
+use super::state::Settled;
+use super::{Call, Local};
+use crate::exchange::path::push_component;
+use crate::exchange::{
+    Body, BodyError, CallError, Exchange, Headers, Known, Outgoing, Response, trace,
+};
+use crate::expression::{Budget, EvalError, EvalErrorKind, Expression, Scope, Template, Value};
+use crate::json::{DEPTH_DEFAULT, Json};
+
+/// A target at most: an upstream would refuse what is longer.
+const TARGET_BYTES_MAX: usize = 16 * 1024;
+
+/// What the calls of a run have in common.
+#[derive(Clone, Copy)]
+pub(super) struct CallContext<'a> {
+    pub(super) caller: &'a dyn Call,
+    pub(super) exchange: &'a Exchange,
+    /// The client's body as it came.
+    pub(super) client_body: &'a Bytes,
+    pub(super) deadline: Instant,
+    pub(super) part_bytes: u64,
+}
+
+/// What an upstream answered, whole.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: Headers,
+    pub(super) body: Json,
+    /// What became of the steps of a flow that answered.
+    pub(super) parts: Vec<PartReport>,
+}
+
+/// A call that brought no part.
+#[derive(Debug)]
+pub(super) struct NoReply {
+    /// The status, where a response head came.
+    pub(super) status: Option<StatusCode>,
+    pub(super) failure: Failure,
+    /// The call writes, and may have been done all the same.
+    pub(super) may_have_acted: bool,
+    /// What became of the steps of a flow that has no response.
+    pub(super) parts: Vec<PartReport>,
+}
+
+/// Who answers a step: an upstream, or a flow inside this one, which reads the same request.
+#[derive(Clone, Copy)]
+pub(super) enum Callee<'a> {
+    Upstream(&'a CallSpec),
+    Flow(&'a FlowStep, &'a dyn Scope),
+}
+
+impl<'a> Callee<'a> {
+    /// Fills the holes of the step.
+    pub(super) fn request(
+        self,
+        context: CallContext<'_>,
+        scope: &dyn Scope,
+        budget: &Budget,
+    ) -> Result<Request, EvalError> {
+        match self {
+            Self::Upstream(call) => Request::new(call, context, scope, budget),
+            Self::Flow(flow, _) => Ok(Request {
+                target: String::new(),
+                headers: Headers::new(),
+                body: sent(&flow.body, context, scope, budget)?,
+            }),
+        }
+    }
+
+    /// Makes the call and reads the whole answer.
+    pub(super) fn start(
+        self,
+        request: Request,
+        context: CallContext<'a>,
+    ) -> Local<'a, Result<Reply, NoReply>> {
+        match self {
+            Self::Upstream(call) => match call.hedge {
+                None => Box::pin(request.send(call, context)),
+                Some(delay) => Box::pin(request.send_hedged(call, context, delay)),
+            },
+            Self::Flow(flow, scope) => Box::pin(run_inside(flow, scope, request.body, context)),
+        }
+    }
+
+    pub(super) fn writes(self) -> bool {
+        match self {
+            Self::Upstream(call) => !call.method.is_safe(),
+            Self::Flow(flow, _) => flow.plan.writes(),
+        }
+    }
+}
+
+/// What is particular to one call: its holes are filled.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// Empty where a flow is called.
+    target: String,
+    /// The step's own fields.
+    headers: Headers,
+    body: Bytes,
+}
+
+impl Request {
+    fn new(
+        call: &CallSpec,
+        context: CallContext<'_>,
+        scope: &dyn Scope,
+        budget: &Budget,
+    ) -> Result<Self, EvalError> {
+        let mut target = String::with_capacity(64);
+        call.target.render(scope, budget, &mut target)?;
+        push_query(&call.query, scope, budget, &mut target)?;
+        if target.len() > TARGET_BYTES_MAX {
+            return Err(EvalError::new(
+                EvalErrorKind::Value,
+                "the target is too long",
+            ));
+        }
+        let mut headers = Headers::new();
+        let body = sent(&call.body, context, scope, budget)?;
+        match &call.body {
+            BodySpec::Json(_) => headers.append("content-type", b"application/json"),
+            BodySpec::Client if !body.is_empty() => {
+                if let Some(kind) = context.exchange.headers.known(Known::ContentType) {
+                    headers.append("content-type", kind);
+                }
+            }
+            BodySpec::Client | BodySpec::Nothing => {}
+        }
+        for (name, template) in &call.headers {
+            set_rendered(&mut headers, name, template, scope, budget)?;
+        }
+        Ok(Self {
+            target,
+            headers,
+            body,
+        })
+    }
+
+    /// Equal for requests that ask for the same.
+    pub(super) fn key(&self) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.target.len() + self.headers.bytes() + 64);
+        let mut put = |text: &[u8]| {
+            key.extend_from_slice(&text.len().to_be_bytes());
+            key.extend_from_slice(text);
+        };
+        put(self.target.as_bytes());
+        put(&self.body);
+        for (_, name, value) in self.headers.iter() {
+            put(name.as_bytes());
+            put(value);
+        }
+        key
+    }
+
+    async fn send(self, call: &CallSpec, context: CallContext<'_>) -> Result<Reply, NoReply> {
+        let response = context
+            .caller
+            .call(call.upstream, self.outgoing(call, context))
+            .await
+            .map_err(|error| NoReply::of(call, None, error))?;
+        let status = response.status;
+        read(call, response, context.part_bytes)
+            .await
+            .map_err(|error| NoReply::of(call, Some(status), error))
+    }
+
+    /// Asks once more when no answer has come for `delay`.
+    async fn send_hedged(
+        self,
+        call: &CallSpec,
+        context: CallContext<'_>,
+        delay: Duration,
+    ) -> Result<Reply, NoReply> {
+        let again = self.clone();
+        let mut first = pin!(self.send(call, context));
+        if let Ok(ended) = timeout(delay, first.as_mut()).await {
+            return ended;
+        }
+        let mut second = pin!(again.send(call, context));
+        let mut failed = [None, None];
+        poll_fn(|waker| {
+            let [first_failed, second_failed] = &mut failed;
+            if let Poll::Ready(reply) = poll_once(first.as_mut(), first_failed, waker) {
+                return Poll::Ready(Ok(reply));
+            }
+            if let Poll::Ready(reply) = poll_once(second.as_mut(), second_failed, waker) {
+                return Poll::Ready(Ok(reply));
+            }
+            match (first_failed.take(), second_failed.take()) {
+                // The first answer says why.
+                (Some(failure), Some(_)) => Poll::Ready(Err(failure)),
+                (first, second) => {
+                    failed = [first, second];
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn outgoing(self, call: &CallSpec, context: CallContext<'_>) -> Outgoing {
+        let mut headers = base_headers(context.exchange);
+        for name in &call.forward {
+            forward(name, &context.exchange.headers, &mut headers);
+        }
+        // What the step says stands in the place of what every call carries.
+        for (_, name, value) in self.headers.iter() {
+            headers.set(name, value);
+        }
+        Outgoing {
+            method: call.method.clone(),
+            target: self.target,
+            headers,
+            body: Body::from(self.body),
+            upgrade: None,
+            timeout: call.timeout,
+            retry: call.retry.clone(),
+            deadline: context.deadline,
+        }
+    }
+}
+
+impl NoReply {
+    fn of(call: &CallSpec, status: Option<StatusCode>, error: CallError) -> Self {
+        Self {
+            status,
+            may_have_acted: may_have_acted(&call.method, &error),
+            failure: error.into(),
+            parts: Vec::new(),
+        }
+    }
+
+    /// What is given up at the deadline.
+    pub(super) fn late(writes: bool) -> Self {
+        Self {
+            status: None,
+            failure: CallError::Deadline.into(),
+            may_have_acted: writes,
+            parts: Vec::new(),
+        }
+    }
+
+    pub(super) const fn outcome(&self) -> Outcome {
+        if self.may_have_acted {
+            Outcome::Unknown
+        } else {
+            Outcome::Failed
+        }
+    }
+
+    pub(super) fn status_value(&self) -> Value {
+        self.status.map_or(Value::Null, status_value)
+    }
+}
+
+/// A status as expressions read it.
+pub(super) fn status_value(status: StatusCode) -> Value {
+    Value::Int(i64::from(status.as_u16()))
+}
+
+/// The body that a step sends.
+fn sent(
+    body: &BodySpec,
+    context: CallContext<'_>,
+    scope: &dyn Scope,
+    budget: &Budget,
+) -> Result<Bytes, EvalError> {
+    match body {
+        BodySpec::Nothing => Ok(Bytes::new()),
+        BodySpec::Client => Ok(context.client_body.clone()),
+        BodySpec::Json(body) => {
+            let limit = usize::try_from(context.part_bytes).unwrap_or(usize::MAX);
+            body.evaluate(scope, budget)?.to_json(limit)
+        }
+    }
+}
+
+/// Sets the field `name` to what the template gives.
+pub(super) fn set_rendered(
+    headers: &mut Headers,
+    name: &str,
+    template: &Template,
+    scope: &dyn Scope,
+    budget: &Budget,
+) -> Result<(), EvalError> {
+    let mut value = String::new();
+    template.render(scope, budget, &mut value)?;
+    headers.remove(name);
+    headers
+        .try_append(name.as_bytes(), value.as_bytes())
+        .map(drop)
+        .map_err(|error| EvalError::new(EvalErrorKind::Value, error.to_string()))
+}
+
+/// Appends the parameters. One whose value is an absent optional (`query.?page`) is left out; null
+/// is an error, as in any hole.
+fn push_query(
+    query: &[(String, Arc<Expression>)],
+    scope: &dyn Scope,
+    budget: &Budget,
+    target: &mut String,
+) -> Result<(), EvalError> {
+    let mut separator = if target.contains('?') { '&' } else { '?' };
+    for (name, expression) in query {
+        let value = match expression.evaluate(scope, budget)? {
+            Value::Optional(None) => continue,
+            Value::Optional(Some(value)) => value.as_ref().clone(),
+            value => value,
+        };
+        target.push(separator);
+        separator = '&';
+        push_component(name, target);
+        target.push('=');
+        push_component(&value.to_text()?, target);
+    }
+    Ok(())
+}
+
+/// Passes the client's fields called `name` on, in the place of the gateway's own.
+fn forward(name: &str, from: &Headers, to: &mut Headers) {
+    let known = Known::of(name.as_bytes());
+    // What frames the message is the engine's; the trace is passed on as it goes on from here.
+    let is_kept = known.is_hop_by_hop()
+        || matches!(
+            known,
+            Known::ContentLength
+                | Known::Host
+                | Known::Traceparent
+                | Known::Tracestate
+                | Known::XRequestId
+        );
+    if is_kept || from.get(name).is_none() {
+        return;
+    }
+    to.remove(name);
+    for value in from.get_all(name) {
+        to.append(name, value);
+    }
+}
+
+/// What every call of a flow carries: where it stands in the trace, the request id, and that the
+/// answer must be JSON as it is.
+fn base_headers(exchange: &Exchange) -> Headers {
+    let mut headers = Headers::with_capacity(8, 256);
+    headers.append("accept", b"application/json");
+    // A part is spliced as it comes; nothing here decompresses.
+    headers.append("accept-encoding", b"identity");
+    headers.append("traceparent", &exchange.trace.header(trace::new_span()));
+    for state in exchange.headers.all_known(Known::Tracestate) {
+        headers.append("tracestate", state);
+    }
+    headers.append("x-request-id", exchange.id.as_str().as_bytes());
+    headers
+}
+
+/// Polls a call that has not failed yet; keeps its failure.
+fn poll_once(
+    call: Pin<&mut impl Future<Output = Result<Reply, NoReply>>>,
+    failed: &mut Option<NoReply>,
+    waker: &mut Context<'_>,
+) -> Poll<Reply> {
+    if failed.is_some() {
+        return Poll::Pending;
+    }
+    match call.poll(waker) {
+        Poll::Ready(Ok(reply)) => Poll::Ready(reply),
+        Poll::Ready(Err(no_reply)) => {
+            *failed = Some(no_reply);
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+async fn read(call: &CallSpec, response: Response, part_bytes: u64) -> Result<Reply, CallError> {
+    let status = response.status;
+    if !is_accepted(&call.accept, status) {
+        return Err(CallError::Status(status));
+    }
+    let Response { headers, body, .. } = response;
+    if call.method == Method::HEAD || body.is_empty() {
+        return Ok(Reply {
+            status,
+            headers,
+            body: Json::null(),
+            parts: Vec::new(),
+        });
+    }
+    let collected = match call.timeout {
+        // The head came within it; what follows gets as long again, not the whole deadline.
+        Some(limit) => timeout(limit, body.collect(part_bytes))
+            .await
+            .unwrap_or(Err(BodyError::Timeout)),
+        None => body.collect(part_bytes).await,
+    };
+    let text = collected.map_err(CallError::ResponseBody)?;
+    let body = parse(text, &headers).or_else(|error| {
+        // A status accepted beside success says enough by itself: its page may be HTML.
+        if status.is_success() {
+            Err(error)
+        } else {
+            Ok(Json::null())
+        }
+    })?;
+    Ok(Reply {
+        status,
+        headers,
+        body,
+        parts: Vec::new(),
+    })
+}
+
+/// Runs a flow as a step of another: its answer is a part.
+async fn run_inside(
+    flow: &FlowStep,
+    scope: &dyn Scope,
+    body: Bytes,
+    context: CallContext<'_>,
+) -> Result<Reply, NoReply> {
+    let share = flow
+        .timeout
+        .and_then(|share| Instant::now().checked_add(share));
+    let ran = flow.plan.run(FlowInput {
+        scope,
+        exchange: context.exchange,
+        body: Body::from(body),
+        body_bytes: u64::MAX,
+        deadline: share.map_or(context.deadline, |share| share.min(context.deadline)),
+        call: context.caller,
+    });
+    let answer = ran.await.map_err(|error| NoReply {
+        status: None,
+        may_have_acted: error
+            .parts
+            .iter()
+            .any(|part| part.outcome == Outcome::Unknown),
+        failure: Failure::Flow(error.fault),
+        parts: error.parts,
+    })?;
+    let (status, headers) = (answer.status, answer.headers);
+    let text = answer.body.collect(context.part_bytes).await;
+    let body = text
+        .map_err(CallError::ResponseBody)
+        .and_then(|text| parse(text, &Headers::new()));
+    match body {
+        Ok(body) => Ok(Reply {
+            status,
+            headers,
+            body,
+            parts: answer.parts,
+        }),
+        Err(error) => Err(NoReply {
+            status: Some(status),
+            failure: error.into(),
+            may_have_acted: flow.plan.writes(),
+            parts: answer.parts,
+        }),
+    }
+}
+
+fn parse(text: Bytes, headers: &Headers) -> Result<Json, CallError> {
+    if text.is_empty() {
+        return Ok(Json::null());
+    }
+    if let Some(coding) = headers.get("content-encoding")
+        && !coding.eq_ignore_ascii_case(b"identity")
+    {
+        return Err(CallError::Decode(
+            "the body is compressed, and nothing asked for that".to_owned(),
+        ));
+    }
+    Json::parse(text, DEPTH_DEFAULT).map_err(|error| CallError::Decode(error.to_string()))
+}
+
+fn is_accepted(accept: &[StatusRange], status: StatusCode) -> bool {
+    if accept.is_empty() {
+        return status.is_success();
+    }
+    accept.iter().any(|range| range.contains(status.as_u16()))
+}
+
+impl Settled {
+    /// What a step came to that did one thing.
+    pub(super) fn of(ended: Result<Reply, NoReply>) -> Self {
+        match ended {
+            Ok(reply) => Self {
+                status: status_value(reply.status),
+                answered: Some(reply.status),
+                headers: reply.headers,
+                parts: reply.parts,
+                ..Self::ok(Value::Json(reply.body))
+            },
+            Err(no_reply) => {
+                let (outcome, status) = (no_reply.outcome(), no_reply.status_value());
+                Self {
+                    status,
+                    answered: no_reply.status,
+                    parts: no_reply.parts,
+                    ..Self::null(outcome, Some(no_reply.failure))
+                }
+            }
+        }
+    }
+}
+
+/// Whether a call that writes failed so that the upstream may have acted all the same.
+fn may_have_acted(method: &Method, error: &CallError) -> bool {
+    !method.is_safe()
+        && match error {
+            CallError::Timeout(_)
+            | CallError::Reset(_)
+            | CallError::Malformed(_)
+            | CallError::Deadline
+            | CallError::ResponseBody(_)
+            | CallError::Decode(_) => true,
+            CallError::Connect(_)
+            | CallError::Unavailable { .. }
+            | CallError::Overloaded { .. }
+            | CallError::RequestBody(_)
+            | CallError::Status(_) => false,
+        }
+}

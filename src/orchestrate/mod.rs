@@ -1,0 +1,60 @@
+//! Turns one request into the steps of its plan and one result.
+
+pub mod spec;
+pub mod plan;
+pub mod mistake;
+mod facts;
+pub mod state;
+mod scope;
+mod call;
+mod foreach;
+pub mod run;
+mod splice;
+mod merge;
+mod cache_control;
+mod respond;
+pub mod on_error;
+pub mod outcome;
+
+#[cfg(test)]
+mod trial;
+#[cfg(test)]
+mod foreach_tests;
+#[cfg(test)]
+mod hedge_tests;
+#[cfg(test)]
+mod nest_tests;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod run_tests;
+#[cfg(test)]
+mod answer_tests;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::exchange::{CallError, Outgoing, Response};
+
+pub use facts::{PlanFacts, StepFacts};
+pub use mistake::{PlanMistake, PlanMistakeKind};
+pub use on_error::{ErrorFacts, Instead, OnErrorSpec};
+pub use outcome::{
+    Failure, FlowAnswer, FlowError, FlowFault, MergeError, Outcome, PartReport, parts_header,
+};
+pub use plan::{BodyUse, Plan, STEPS_MAX, Wait, Why};
+pub use run::FlowInput;
+pub use spec::{
+    BodySpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict, ResponseSpec,
+    StatusRange, StepKind, StepSpec, WaitSpec,
+};
+
+/// A future of one worker.
+pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What a flow needs of the stage behind it: somebody who calls upstreams.
+pub trait Call {
+    /// Calls upstream `upstream` (its index in the gateway's list). Dropping the future cancels
+    /// the call.
+    fn call(&self, upstream: usize, outgoing: Outgoing) -> Local<'_, Result<Response, CallError>>;
+}
