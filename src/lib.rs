@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod route;
 pub mod guard;
 pub mod orchestrate;
+pub mod upstream;
 
 pub mod expression;
 pub mod json;

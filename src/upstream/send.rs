@@ -1,0 +1,282 @@
+//! Sends one request on one connection of a slot: an idle one, a shared one or a new one.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::Method;
+use tokio::time::{Instant, timeout_at};
+
+use super::Protocol;
+use super::cap::OpenConnection;
+use super::connect::{self, Opened};
+use super::group::OVERLOADED;
+use super::http2::Http2;
+use super::pool::{Http1, Slot, Wire};
+use crate::exchange::{Body, CallError, Headers, Response};
+use crate::http1::{self, OutgoingHead, SendFailure, SendOptions};
+
+/// A request head on its way to one endpoint.
+#[derive(Clone, Copy)]
+pub(super) struct RequestHead<'a> {
+    pub(super) method: &'a Method,
+    pub(super) target: &'a str,
+    pub(super) host: &'a str,
+    pub(super) tls: bool,
+    pub(super) headers: &'a Headers,
+    pub(super) upgrade: Option<&'a str>,
+}
+
+/// The bounds on one attempt.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) connect: Duration,
+    /// Until the response head is there.
+    pub(super) head: Duration,
+    /// When the whole exchange must be over.
+    pub(super) deadline: Instant,
+    pub(super) connections: Option<usize>,
+}
+
+/// An attempt without a response.
+pub(super) struct SendFailed {
+    pub(super) error: CallError,
+    /// Whether anything of the request can have reached the endpoint.
+    pub(super) reached: bool,
+    /// The request body, where it was not touched.
+    pub(super) unsent: Option<Body>,
+    /// The connection was an old one, and closed before it said anything.
+    pub(super) stale: bool,
+}
+
+impl SendFailed {
+    pub(super) fn unsent(error: CallError, body: Body) -> Self {
+        Self {
+            error,
+            reached: false,
+            unsent: Some(body),
+            stale: false,
+        }
+    }
+
+    pub(super) const fn sent(error: CallError) -> Self {
+        Self {
+            error,
+            reached: true,
+            unsent: None,
+            stale: false,
+        }
+    }
+}
+
+/// A connection with room for one request.
+enum Connection {
+    Http1 { connection: Http1, reused: bool },
+    Http2 { connection: Rc<Http2>, reused: bool },
+}
+
+/// Sends a request and waits for the head of its response, within `bounds`. Without `reuse`, on
+/// a new connection.
+pub(super) async fn send(
+    slot: &Rc<Slot>,
+    head: RequestHead<'_>,
+    body: Body,
+    bounds: Bounds,
+    reuse: bool,
+) -> Result<Response, SendFailed> {
+    let began = Instant::now();
+    let until = within(began, bounds.head, bounds.deadline);
+    // An upgrade is a matter of HTTP/1.1 (RFC 9113, 8.6).
+    let http1_only = head.upgrade.is_some() && slot.endpoint.protocol != Protocol::H2;
+    let ready = if reuse {
+        at_hand(slot, http1_only, began)
+    } else {
+        None
+    };
+    let connection = match ready {
+        Some(ready) => ready,
+        // Boxed: a call on a connection at hand, the usual one, does not carry its state.
+        None => match Box::pin(connection(slot, bounds, (began, until), http1_only, reuse)).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(SendFailed::unsent(error, body)),
+        },
+    };
+    let sent = async {
+        match connection {
+            Connection::Http1 { connection, reused } => {
+                on_http1(slot, connection, reused, head, body).await
+            }
+            Connection::Http2 { connection, reused } => {
+                let sent = Box::pin(connection.send(head, body));
+                sent.await.map_err(|failed| SendFailed {
+                    stale: reused && failed.unsent.is_some(),
+                    ..failed
+                })
+            }
+        }
+    };
+    match timeout_at(until, sent).await {
+        Ok(ended) => ended,
+        Err(_) if until == bounds.deadline => Err(SendFailed::sent(CallError::Deadline)),
+        Err(_) => Err(SendFailed::sent(CallError::Timeout(bounds.head))),
+    }
+}
+
+/// `patience` after `began`, at the latest at `latest`.
+fn within(began: Instant, patience: Duration, latest: Instant) -> Instant {
+    began
+        .checked_add(patience)
+        .map_or(latest, |until| until.min(latest))
+}
+
+async fn on_http1(
+    slot: &Rc<Slot>,
+    connection: Http1,
+    reused: bool,
+    head: RequestHead<'_>,
+    body: Body,
+) -> Result<Response, SendFailed> {
+    let head = OutgoingHead {
+        method: head.method,
+        target: head.target,
+        host: head.host,
+        headers: head.headers,
+        upgrade: head.upgrade,
+    };
+    let home = Rc::clone(slot);
+    let back = move |connection| home.put(connection);
+    let sent = connection.send(head, body, SendOptions::default(), back);
+    sent.await.map_err(|error| SendFailed {
+        stale: reused && error.is_stale(),
+        reached: error.sent,
+        ..SendFailed::sent(why(error))
+    })
+}
+
+fn why(error: http1::SendError) -> CallError {
+    match error.failure {
+        SendFailure::Closed | SendFailure::Io(_) => CallError::Reset(error.to_string()),
+        SendFailure::Malformed(_) | SendFailure::HeadTooLarge => {
+            CallError::Malformed(error.to_string())
+        }
+        SendFailure::RequestBody(error) => CallError::RequestBody(error),
+    }
+}
+
+/// A new connection, or one that comes back meanwhile. The wait for leave to open one and the
+/// opening itself share the connect timeout.
+async fn connection(
+    slot: &Rc<Slot>,
+    bounds: Bounds,
+    (began, until): (Instant, Instant),
+    http1_only: bool,
+    reuse: bool,
+) -> Result<Connection, CallError> {
+    let until = within(began, bounds.connect, until);
+    let leave = timeout_at(until, leave(slot, bounds, http1_only, reuse));
+    let (counted, _opening) = match leave.await {
+        Ok(Leave::Open { counted, opening }) => (counted, opening),
+        Ok(Leave::Ready(connection)) => return Ok(connection),
+        Err(_) if until == bounds.deadline => return Err(CallError::Deadline),
+        Err(_) => {
+            return Err(CallError::Overloaded {
+                retry_after: OVERLOADED,
+            });
+        }
+    };
+    let opened = match timeout_at(until, open(slot, counted, http1_only)).await {
+        Ok(opened) => opened,
+        // A deadline that leaves less than the usual time tells nothing about the endpoint.
+        Err(_) if until == bounds.deadline => return Err(CallError::Deadline),
+        Err(_) => Err(format!("no connection within {:?}", bounds.connect)),
+    };
+    let health = &slot.endpoint.state.health;
+    match &opened {
+        Ok(_) => health.connected(),
+        Err(error) if health.connect_failed() => {
+            tracing::warn!(endpoint = %slot.endpoint.url, %error, "connections fail: set aside");
+        }
+        Err(_) => {}
+    }
+    opened.map_err(|error| CallError::Connect(format!("{}: {error}", slot.endpoint.url)))
+}
+
+/// What a call without a connection may do.
+enum Leave<'a> {
+    /// Take what has come back meanwhile.
+    Ready(Connection),
+    /// Open one; those that will share it wait for as long as `opening` is held.
+    Open {
+        counted: OpenConnection,
+        opening: Option<tokio::sync::MutexGuard<'a, ()>>,
+    },
+}
+
+/// Waits for leave to open a connection, or for one that is shared or comes back.
+async fn leave(slot: &Slot, bounds: Bounds, http1_only: bool, reuse: bool) -> Leave<'_> {
+    let may_share = || !http1_only && slot.speaks_http2.get() != Some(false);
+    let mut opening = None;
+    if may_share() {
+        opening = Some(slot.opening.lock().await);
+        // Another call may have opened one, or found out what is spoken, while this one waited.
+        if reuse && let Some(connection) = slot.shared() {
+            return Leave::Ready(Connection::Http2 {
+                connection,
+                reused: true,
+            });
+        }
+        opening = opening.filter(|_| may_share());
+    }
+    loop {
+        if let Some(counted) = slot.endpoint.state.cap.take(bounds.connections) {
+            return Leave::Open { counted, opening };
+        }
+        if let Some(ready) = at_hand(slot, http1_only, Instant::now()) {
+            return Leave::Ready(ready);
+        }
+        if !http1_only && let Some(connection) = slot.least_shared() {
+            return Leave::Ready(Connection::Http2 {
+                connection,
+                reused: true,
+            });
+        }
+        slot.wait().await;
+    }
+}
+
+fn at_hand(slot: &Slot, http1_only: bool, now: Instant) -> Option<Connection> {
+    if !http1_only && let Some(connection) = slot.shared() {
+        return Some(Connection::Http2 {
+            connection,
+            reused: true,
+        });
+    }
+    slot.take(now).map(|connection| Connection::Http1 {
+        connection,
+        reused: true,
+    })
+}
+
+async fn open(
+    slot: &Slot,
+    counted: OpenConnection,
+    http1_only: bool,
+) -> Result<Connection, String> {
+    let Opened { stream, http2 } = connect::open(&slot.endpoint, http1_only).await?;
+    slot.counts().connected();
+    let wire = Wire::new(stream, counted);
+    if !http1_only {
+        slot.speaks_http2.set(Some(http2));
+    }
+    if !http2 {
+        return Ok(Connection::Http1 {
+            connection: Http1::new(wire),
+            reused: false,
+        });
+    }
+    let connection = Http2::open(wire).await?;
+    slot.http2.borrow_mut().push(Rc::clone(&connection));
+    Ok(Connection::Http2 {
+        connection,
+        reused: false,
+    })
+}
