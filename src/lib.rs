@@ -19,3 +19,4 @@ pub mod json;
 
 pub mod fetch;
 pub mod store;
+pub mod observe;

@@ -1,0 +1,433 @@
+//! Writes one access-log line, as JSON or as text, so that nothing a client sent can end or forge it.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// What a line says of one exchange.
+///
+/// The query is left out on purpose, as are all header fields: that is where credentials stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// When the request head was there.
+    pub time: SystemTime,
+    pub request_id: &'a str,
+    pub trace_id: u128,
+    /// The client's address, as trusted proxies tell it.
+    pub client: IpAddr,
+    pub method: &'a str,
+    pub scheme: &'a str,
+    pub host: &'a str,
+    /// The canonical path, without the query.
+    pub path: &'a str,
+    /// The version of HTTP: `1.1`.
+    pub protocol: &'a str,
+    /// None: the client left before there was one.
+    pub status: Option<u16>,
+    /// Bytes of the request body.
+    pub bytes_received: u64,
+    /// Bytes of the response body.
+    pub bytes_sent: u64,
+    /// To the last byte of the response, or until the client left.
+    pub duration: Duration,
+    /// The client left before the last byte.
+    pub aborted: bool,
+    pub route: Option<&'a str>,
+    pub upstream: Option<&'a str>,
+    pub endpoint: Option<&'a str>,
+    /// The name of the caller.
+    pub caller: Option<&'a str>,
+    /// Why the gateway answered with a problem: its cause in one word.
+    pub error: Option<&'a str>,
+    /// The steps of a flow, in the order of the file.
+    pub parts: &'a [Part<'a>],
+}
+
+/// What a line says of one step of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    pub name: &'a str,
+    pub outcome: &'a str,
+    pub cause: Option<&'a str>,
+    pub duration: Duration,
+}
+
+/// Appends `record` as one JSON object and a line end. What is absent has no key.
+pub(super) fn write_json(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>) {
+    line.extend_from_slice(b"{\"time\":\"");
+    clock.write(line, record.time);
+    line.extend_from_slice(b"\",\"request_id\":");
+    quoted(line, record.request_id);
+    line.extend_from_slice(b",\"trace_id\":\"");
+    hex(line, record.trace_id);
+    line.extend_from_slice(b"\",\"client\":\"");
+    address(line, record.client);
+    line.push(b'"');
+    for (key, value) in [
+        (&b",\"method\":"[..], Some(record.method)),
+        (b",\"scheme\":", Some(record.scheme)),
+        (b",\"host\":", Some(record.host)),
+        (b",\"path\":", Some(record.path)),
+        (b",\"protocol\":", Some(record.protocol)),
+        (b",\"route\":", record.route),
+        (b",\"upstream\":", record.upstream),
+        (b",\"endpoint\":", record.endpoint),
+        (b",\"caller\":", record.caller),
+        (b",\"error\":", record.error),
+    ] {
+        if let Some(value) = value {
+            line.extend_from_slice(key);
+            quoted(line, value);
+        }
+    }
+    if let Some(status) = record.status {
+        line.extend_from_slice(b",\"status\":");
+        decimal(line, u64::from(status));
+    }
+    line.extend_from_slice(b",\"bytes_received\":");
+    decimal(line, record.bytes_received);
+    line.extend_from_slice(b",\"bytes_sent\":");
+    decimal(line, record.bytes_sent);
+    line.extend_from_slice(b",\"duration_ms\":");
+    millis(line, record.duration);
+    if record.aborted {
+        line.extend_from_slice(b",\"aborted\":true");
+    }
+    if !record.parts.is_empty() {
+        write_json_parts(line, record.parts);
+    }
+    line.extend_from_slice(b"}\n");
+}
+
+fn write_json_parts(line: &mut Vec<u8>, parts: &[Part<'_>]) {
+    let mut lead: &[u8] = b",\"parts\":[{\"name\":";
+    for part in parts {
+        line.extend_from_slice(lead);
+        lead = b",{\"name\":";
+        quoted(line, part.name);
+        line.extend_from_slice(b",\"outcome\":");
+        quoted(line, part.outcome);
+        if let Some(cause) = part.cause {
+            line.extend_from_slice(b",\"cause\":");
+            quoted(line, cause);
+        }
+        line.extend_from_slice(b",\"ms\":");
+        millis(line, part.duration);
+        line.push(b'}');
+    }
+    line.push(b']');
+}
+
+/// Appends `record` as one line for people:
+/// `time client "METHOD url HTTP/version" status bytes duration key=value ...`
+pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>) {
+    clock.write(line, record.time);
+    line.push(b' ');
+    address(line, record.client);
+    line.extend_from_slice(b" \"");
+    for (text, end) in [
+        (record.method, " "),
+        (record.scheme, "://"),
+        (record.host, ""),
+        (record.path, " HTTP/"),
+        (record.protocol, "\" "),
+    ] {
+        escaped(line, text);
+        line.extend_from_slice(end.as_bytes());
+    }
+    match record.status {
+        Some(status) => decimal(line, u64::from(status)),
+        None => line.push(b'-'),
+    }
+    line.push(b' ');
+    decimal(line, record.bytes_sent);
+    line.push(b' ');
+    millis(line, record.duration);
+    line.extend_from_slice(b"ms");
+    if record.aborted {
+        line.extend_from_slice(b" aborted");
+    }
+    for (key, value) in [
+        (&b" route="[..], record.route),
+        (b" upstream=", record.upstream),
+        (b" endpoint=", record.endpoint),
+        (b" caller=", record.caller),
+        (b" error=", record.error),
+    ] {
+        if let Some(value) = value {
+            line.extend_from_slice(key);
+            quoted(line, value);
+        }
+    }
+    for part in record.parts {
+        line.extend_from_slice(b" part=\"");
+        escaped(line, part.name);
+        line.push(b' ');
+        escaped(line, part.outcome);
+        if let Some(cause) = part.cause {
+            line.push(b' ');
+            escaped(line, cause);
+        }
+        line.push(b' ');
+        millis(line, part.duration);
+        line.extend_from_slice(b"ms\"");
+    }
+    line.extend_from_slice(b" id=");
+    quoted(line, record.request_id);
+    line.extend_from_slice(b" trace=");
+    hex(line, record.trace_id);
+    line.push(b'\n');
+}
+
+/// Writes wall-clock times (RFC 3339, UTC, milliseconds); works the date out once a second.
+#[derive(Debug)]
+pub(super) struct Clock {
+    /// Seconds since 1970, and the text down to the second: `2026-08-01T12:00:00`.
+    second: Cell<(u64, [u8; 19])>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            second: Cell::new((0, *b"1970-01-01T00:00:00")),
+        }
+    }
+}
+
+impl Clock {
+    fn write(&self, line: &mut Vec<u8>, time: SystemTime) {
+        let since = time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let (known, mut text) = self.second.get();
+        if known != since.as_secs() {
+            text = to_the_second(since.as_secs());
+            self.second.set((since.as_secs(), text));
+        }
+        line.extend_from_slice(&text);
+        line.push(b'.');
+        three_digits(line, since.subsec_millis());
+        line.push(b'Z');
+    }
+}
+
+fn to_the_second(seconds: u64) -> [u8; 19] {
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .unwrap_or_default();
+    let text = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    text.as_bytes().try_into().unwrap_or([b'?'; 19])
+}
+
+fn quoted(line: &mut Vec<u8>, text: &str) {
+    line.push(b'"');
+    escaped(line, text);
+    line.push(b'"');
+}
+
+/// `text` as the inside of a JSON string, on one line and harmless in a terminal.
+fn escaped(line: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~');
+    // No early end, so that many bytes are looked at at once: nearly every text is plain.
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        line.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let mut encoded = [0; 4];
+    for character in text.chars() {
+        match character {
+            '"' => line.extend_from_slice(b"\\\""),
+            '\\' => line.extend_from_slice(b"\\\\"),
+            '\n' => line.extend_from_slice(b"\\n"),
+            '\r' => line.extend_from_slice(b"\\r"),
+            '\t' => line.extend_from_slice(b"\\t"),
+            hidden if is_hidden(hidden) => {
+                // All of them lie in the basic plane, so one unit of UTF-16 says it.
+                let written = write!(line, "\\u{:04x}", u32::from(hidden));
+                debug_assert!(written.is_ok(), "writing to a vector does not fail");
+            }
+            other => line.extend_from_slice(other.encode_utf8(&mut encoded).as_bytes()),
+        }
+    }
+}
+
+/// Controls (C0, DEL, C1), line separators, and what turns the direction of writing around.
+const fn is_hidden(character: char) -> bool {
+    matches!(character,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn address(line: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            for (octet, end) in [(a, &b"."[..]), (b, b"."), (c, b"."), (d, b"")] {
+                decimal(line, u64::from(octet));
+                line.extend_from_slice(end);
+            }
+        }
+        IpAddr::V6(address) => {
+            let written = write!(line, "{address}");
+            debug_assert!(written.is_ok(), "writing to a vector does not fail");
+        }
+    }
+}
+
+fn decimal(line: &mut Vec<u8>, value: u64) {
+    let mut digits = [0; 20];
+    let mut rest = value;
+    let mut length = 0;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        length += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    line.extend_from_slice(digits.get(20 - length..).unwrap_or_default());
+}
+
+/// Milliseconds with three decimals: `12.345`.
+fn millis(line: &mut Vec<u8>, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    decimal(line, micros / 1000);
+    line.push(b'.');
+    three_digits(line, (micros % 1000) as u32);
+}
+
+fn three_digits(line: &mut Vec<u8>, value: u32) {
+    let digit = |value: u32| b'0' + (value % 10) as u8;
+    line.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]);
+}
+
+/// 32 digits, lower case.
+fn hex(line: &mut Vec<u8>, value: u128) {
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+        if let [high, low] = pair {
+            (*high, *low) = (hex_digit(byte >> 4), hex_digit(byte & 15));
+        }
+    }
+    line.extend_from_slice(&digits);
+}
+
+const fn hex_digit(value: u8) -> u8 {
+    value + if value < 10 { b'0' } else { b'a' - 10 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn record<'a>(path: &'a str, parts: &'a [Part<'a>]) -> Record<'a> {
+        Record {
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_785_586_400_012),
+            request_id: "0af7",
+            trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            client: [192, 0, 2, 10].into(),
+            method: "GET",
+            scheme: "https",
+            host: "api.example.com",
+            path,
+            protocol: "2",
+            status: Some(200),
+            bytes_received: 0,
+            bytes_sent: u64::MAX,
+            duration: Duration::from_micros(1_234_005),
+            aborted: false,
+            route: Some("GET /a"),
+            upstream: None,
+            endpoint: None,
+            caller: Some("alice"),
+            error: None,
+            parts,
+        }
+    }
+
+    fn json(record: &Record<'_>) -> (String, Value) {
+        let mut line = Vec::new();
+        write_json(&mut line, &Clock::default(), record);
+        let text = String::from_utf8(line).unwrap();
+        let value = serde_json::from_str(&text).unwrap();
+        (text, value)
+    }
+
+    #[test]
+    fn a_json_line_holds_what_happened() {
+        let parts = [Part {
+            name: "orders",
+            outcome: "failed",
+            cause: Some("timeout"),
+            duration: Duration::from_millis(800),
+        }];
+        let (text, value) = json(&record("/a/b", &parts));
+        assert!(text.ends_with("}\n"));
+        assert_eq!(value["time"], "2026-08-01T12:13:20.012Z");
+        assert_eq!(value["client"], "192.0.2.10");
+        assert_eq!(value["bytes_sent"], u64::MAX);
+        assert!(text.contains("\"duration_ms\":1234.005"));
+        assert_eq!(value["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(value["parts"][0]["cause"], "timeout");
+        assert_eq!(value.get("upstream"), None);
+        assert_eq!(value.get("aborted"), None);
+    }
+
+    #[test]
+    fn a_text_line_reads_from_left_to_right() {
+        let parts = [Part {
+            name: "orders",
+            outcome: "ok",
+            cause: None,
+            duration: Duration::from_millis(7),
+        }];
+        let mut line = Vec::new();
+        let aborted = Record {
+            status: None,
+            aborted: true,
+            ..record("/a\"\n", &parts)
+        };
+        write_text(&mut line, &Clock::default(), &aborted);
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            "2026-08-01T12:13:20.012Z 192.0.2.10 \"GET https://api.example.com/a\\\"\\n HTTP/2\" - \
+             18446744073709551615 1234.005ms aborted route=\"GET /a\" caller=\"alice\" \
+             part=\"orders ok 7.000ms\" id=\"0af7\" trace=4bf92f3577b34da6a3ce929d0e0e4736\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_from_one_line(path: String, host: String, name: String) {
+            let parts = [Part { name: &name, outcome: "ok", cause: None, duration: Duration::ZERO }];
+            let record = Record { host: &host, caller: Some(&name), ..record(&path, &parts) };
+            let (text, value) = json(&record);
+            prop_assert_eq!(value["path"].as_str(), Some(&*path));
+            prop_assert_eq!(value["host"].as_str(), Some(&*host));
+            prop_assert_eq!(value["caller"].as_str(), Some(&*name));
+            let hidden = text.trim_end_matches('\n').chars().any(is_hidden);
+            prop_assert!(!hidden);
+            let mut line = Vec::new();
+            write_text(&mut line, &Clock::default(), &record);
+            let text = String::from_utf8(line).unwrap();
+            prop_assert_eq!(text.lines().count(), 1);
+            prop_assert!(!text.trim_end_matches('\n').chars().any(is_hidden));
+        }
+
+        #[test]
+        fn numbers_are_written_as_the_standard_library_does(value: u64, id: u128) {
+            let mut line = Vec::new();
+            decimal(&mut line, value);
+            prop_assert_eq!(String::from_utf8(line).unwrap(), value.to_string());
+            let mut line = Vec::new();
+            hex(&mut line, id);
+            prop_assert_eq!(String::from_utf8(line).unwrap(), format!("{id:032x}"));
+        }
+    }
+}
