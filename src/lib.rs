@@ -18,5 +18,6 @@ pub mod expression;
 pub mod json;
 
 pub mod fetch;
+pub mod config;
 pub mod store;
 pub mod observe;

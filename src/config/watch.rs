@@ -1,0 +1,362 @@
+//! Tells when a file that was read has changed: by notice of the system, and by looking every now
+//! and then.
+//!
+//! Folders are watched, not files: editors put a new file in the place of the old one, and
+//! Kubernetes swaps a link to a folder. What counts is the content, so a file that is only touched
+//! has not changed.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::files;
+
+/// How long it must be quiet before a change is believed to be over.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// A change that does not end is told after this.
+const RESTLESS: Duration = Duration::from_secs(1);
+
+/// How often is looked without a notice: network file systems give none.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Files younger than this are read whenever they are looked at.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// Bytes of a file that are compared.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Watches the files of a configuration.
+///
+/// ```text
+/// let mut watch = Watch::new(vec![path]);        // before the file is loaded
+/// watch.follow(&spec.files).await;
+/// loop {
+///     watch.changed().await;
+///     reload();                                  // takes the files as they are now
+///     watch.follow(&files_of_last_load).await;   // a refused load has files as well
+/// }
+/// ```
+pub struct Watch {
+    seen: BTreeMap<PathBuf, Look>,
+    folders: BTreeSet<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
+    notices: mpsc::Receiver<()>,
+}
+
+/// What a file looked like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Look {
+    /// The same stamp: the content need not be read. None while the file is so young that another
+    /// write could leave it the same, since clocks of file systems are coarse.
+    stamp: Option<Stamp>,
+    /// Of the content, or of the names in a folder; none where there is none.
+    hash: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    bytes: u64,
+    /// Tells a file from another that took its place: inode and time of its last change.
+    identity: (u64, i64, i64),
+}
+
+impl Watch {
+    /// Watches `files` as they are now. Never fails: without notices of the system it looks.
+    pub fn new(files: Vec<PathBuf>) -> Self {
+        let (sender, notices) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // A full channel has a notice already.
+            if event.is_ok_and(|event| matters(event.kind)) {
+                sender.try_send(()).unwrap_or_default();
+            }
+        });
+        let mut watch = Self {
+            seen: BTreeMap::new(),
+            folders: BTreeSet::new(),
+            watcher: watcher.ok(),
+            notices,
+        };
+        watch.seen = look_at(files, &BTreeMap::new());
+        watch.watch_folders();
+        watch
+    }
+
+    /// Watches `files` from now on. A file that was watched before counts as changed when it is not
+    /// as it was when [`Watch::changed`] returned, so nothing is missed in between.
+    pub async fn follow(&mut self, files: &[PathBuf]) {
+        let (mut known, mut new) = (BTreeMap::new(), Vec::new());
+        for file in files {
+            match self.seen.remove(file) {
+                Some(look) => {
+                    known.insert(file.clone(), look);
+                }
+                None if !known.contains_key(file) => new.push(file.clone()),
+                None => {}
+            }
+        }
+        known.extend(off_thread(move || look_at(new, &BTreeMap::new())).await);
+        self.seen = known;
+        self.watch_folders();
+    }
+
+    /// Waits until the content of a file is not what it was, and then until it stays what it is: a
+    /// file that is half written is not told. Dropping the future loses nothing.
+    pub async fn changed(&mut self) {
+        loop {
+            let now = self.look().await;
+            if !same(&self.seen, &now) {
+                self.seen = self.settled(now).await;
+                return;
+            }
+            self.seen = now;
+            self.notice().await;
+        }
+    }
+
+    /// What the files look like when they no longer change.
+    async fn settled(&self, mut now: BTreeMap<PathBuf, Look>) -> BTreeMap<PathBuf, Look> {
+        let end = Instant::now() + RESTLESS;
+        while Instant::now() < end {
+            sleep(QUIET).await;
+            let before = std::mem::replace(&mut now, self.look().await);
+            if same(&before, &now) {
+                break;
+            }
+        }
+        now
+    }
+
+    /// Every file as it is now.
+    async fn look(&self) -> BTreeMap<PathBuf, Look> {
+        let before = self.seen.clone();
+        off_thread(move || {
+            let files = before.keys().cloned().collect();
+            look_at(files, &before)
+        })
+        .await
+    }
+
+    /// Waits for a notice and for quiet behind it, or until it is time to look.
+    async fn notice(&mut self) {
+        match timeout(LOOK_EVERY, self.notices.recv()).await {
+            Ok(Some(())) => {
+                let end = Instant::now() + RESTLESS;
+                while let Ok(Ok(Some(()))) =
+                    timeout_at(end, timeout(QUIET, self.notices.recv())).await
+                {}
+            }
+            // No watcher, no sender: looking is all there is.
+            Ok(None) => sleep(LOOK_EVERY).await,
+            Err(_) => {}
+        }
+    }
+
+    /// Watches the folders of the files, also of those that links lead to, and no others.
+    fn watch_folders(&mut self) {
+        let mut folders = BTreeSet::new();
+        for file in self.seen.keys() {
+            folders.extend(folder_of(file));
+            if let Ok(real) = file.canonicalize() {
+                folders.extend(folder_of(&real));
+            }
+        }
+        if let Some(watcher) = &mut self.watcher {
+            for gone in self.folders.difference(&folders) {
+                drop(watcher.unwatch(gone));
+            }
+            // A folder that is not there yet is looked for, like all others.
+            for new in folders.difference(&self.folders) {
+                drop(watcher.watch(new, RecursiveMode::NonRecursive));
+            }
+        }
+        self.folders = folders;
+    }
+}
+
+/// Whether all files have the same content.
+fn same(before: &BTreeMap<PathBuf, Look>, now: &BTreeMap<PathBuf, Look>) -> bool {
+    now.iter()
+        .all(|(path, look)| before.get(path).is_some_and(|seen| seen.hash == look.hash))
+}
+
+/// Reading a file is no change.
+fn matters(kind: EventKind) -> bool {
+    use notify::event::{AccessKind, AccessMode};
+    !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    if file.is_dir() {
+        return Some(file.to_owned());
+    }
+    let parent = file.parent()?;
+    Some(if parent.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        parent.to_owned()
+    })
+}
+
+/// Does what reads files where it keeps no request waiting.
+async fn off_thread<T: Default + Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> T {
+    // It ends without a result only when the runtime is going down.
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
+
+fn look_at(files: Vec<PathBuf>, before: &BTreeMap<PathBuf, Look>) -> BTreeMap<PathBuf, Look> {
+    files
+        .into_iter()
+        .map(|file| {
+            let look = look(&file, before.get(&file));
+            (file, look)
+        })
+        .collect()
+}
+
+fn look(file: &Path, before: Option<&Look>) -> Look {
+    let Ok(metadata) = std::fs::metadata(file) else {
+        return Look::default();
+    };
+    let stamp = metadata.modified().ok().map(|modified| Stamp {
+        modified,
+        bytes: metadata.len(),
+        identity: identity(&metadata),
+    });
+    if let Some(before) = before
+        && before.stamp.is_some()
+        && before.stamp == stamp
+    {
+        return before.clone();
+    }
+    let stamp = stamp.filter(|stamp| stamp.modified.elapsed().is_ok_and(|age| age > YOUNG));
+    let mut hasher = DefaultHasher::new();
+    if metadata.is_dir() {
+        let mut names: Vec<_> = std::fs::read_dir(file)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .collect();
+        names.sort();
+        names.hash(&mut hasher);
+    } else {
+        match files::read_bounded(file, FILE_BYTES_MAX) {
+            Ok(bytes) => bytes.hash(&mut hasher),
+            Err(error) => error.hash(&mut hasher),
+        }
+    }
+    Look {
+        stamp,
+        hash: Some(hasher.finish()),
+    }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &std::fs::Metadata) -> (u64, i64, i64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn identity(_: &std::fs::Metadata) -> (u64, i64, i64) {
+    (0, 0, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Far longer than looking takes: only a change that is missed meets it.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    async fn must_change(watch: &mut Watch) {
+        timeout(PATIENCE, watch.changed())
+            .await
+            .expect("the change is told");
+    }
+
+    #[tokio::test]
+    async fn a_new_content_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("routes.toml");
+        fs::write(&file, "a").unwrap();
+        let mut watch = Watch::new(vec![file.clone()]);
+        fs::write(&file, "b").unwrap();
+        must_change(&mut watch).await;
+        fs::remove_file(&file).unwrap();
+        must_change(&mut watch).await;
+        fs::write(&file, "b").unwrap();
+        must_change(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_put_in_its_place_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("routes.toml");
+        let other = folder.path().join(".routes.toml.new");
+        fs::write(&file, "a").unwrap();
+        let mut watch = Watch::new(vec![file.clone()]);
+        fs::write(&other, "b").unwrap();
+        fs::rename(&other, &file).unwrap();
+        must_change(&mut watch).await;
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_swapped_folder_behind_a_link_is_told() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path();
+        for (version, content) in [("one", "a"), ("two", "b")] {
+            fs::create_dir(base.join(version)).unwrap();
+            fs::write(base.join(version).join("routes.toml"), content).unwrap();
+        }
+        symlink("one", base.join("..data")).unwrap();
+        symlink("..data/routes.toml", base.join("routes.toml")).unwrap();
+        let mut watch = Watch::new(vec![base.join("routes.toml")]);
+        symlink("two", base.join("..new")).unwrap();
+        fs::rename(base.join("..new"), base.join("..data")).unwrap();
+        must_change(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_new_file_in_a_folder_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = Watch::new(vec![folder.path().to_owned()]);
+        fs::write(folder.path().join("more.toml"), "").unwrap();
+        must_change(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_touched_file_has_not_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("routes.toml");
+        fs::write(&file, "a").unwrap();
+        let before = look(&file, None);
+        fs::write(&file, "a").unwrap();
+        assert_eq!(look(&file, Some(&before)).hash, before.hash);
+    }
+
+    #[tokio::test]
+    async fn what_changes_between_loading_and_following_is_not_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&first, "1").unwrap();
+        fs::write(&second, "1").unwrap();
+        let mut watch = Watch::new(vec![first.clone()]);
+        fs::write(&first, "2").unwrap();
+        watch.follow(&[first, second.clone()]).await;
+        must_change(&mut watch).await;
+        fs::write(&second, "2").unwrap();
+        must_change(&mut watch).await;
+    }
+}
