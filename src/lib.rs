@@ -5,6 +5,8 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod error;
+
 pub mod listen;
 pub mod tls;
 pub mod http1;
@@ -13,6 +15,7 @@ pub mod route;
 pub mod guard;
 pub mod orchestrate;
 pub mod upstream;
+pub mod respond;
 
 pub mod expression;
 pub mod json;
