@@ -5,6 +5,13 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod gateway;
+pub mod operations;
+pub mod worker;
+pub mod serve;
+pub mod snapshot;
+pub mod pipeline;
+pub mod record;
 pub mod error;
 
 pub mod listen;
@@ -24,3 +31,4 @@ pub mod fetch;
 pub mod config;
 pub mod store;
 pub mod observe;
+pub mod admin;

@@ -1,0 +1,400 @@
+//! The path of one request, stage by stage. Read this file first.
+
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+
+use crate::config::RespondBody;
+use crate::error::GatewayError;
+use crate::exchange::{
+    Body, CallError, Caller, Exchange, Headers, Outgoing, Peer, Request, Response,
+};
+use crate::expression::{Budget, EvalError, EvalErrorKind, Scope, Template};
+use crate::guard::Admission;
+use crate::guard::limit::append_fields;
+use crate::orchestrate::on_error::instead;
+use crate::orchestrate::run::FlowInput;
+use crate::orchestrate::{Call, ErrorFacts, Local, Plan};
+use crate::record::{Notes, Record};
+use crate::route::Params;
+use crate::route::scope::RequestScope;
+use crate::snapshot::{Action, Route, Snapshot};
+use crate::upstream::CallNote;
+use crate::upstream::headers::for_upstream;
+use crate::worker::Worker;
+
+/// The largest answer that an expression of `respond` may make.
+const RESPOND_BYTES_MAX: usize = 1024 * 1024;
+
+/// Answers one request. A refusal or failure is a response too, so the engine has nothing to
+/// handle; and every answer ends in one record, even when the client has left.
+pub async fn answer(worker: &Rc<Worker>, request: Request, peer: &Arc<Peer>) -> Response {
+    let gateway = worker.snapshot();
+    let (exchange, body, canonical) = Exchange::begin(request, peer, &gateway.trusted);
+    let mut record = Record::begin(worker, Rc::clone(&gateway), exchange);
+    let Record { exchange, notes } = &mut record;
+    let outcome = match canonical {
+        Ok(()) => walk(worker, &gateway, exchange, body, notes).await,
+        Err(error) => Err(GatewayError::Path(error)),
+    };
+    finish(outcome, record)
+}
+
+/// Each stage needs what the stage before it returned, so the compiler keeps their order.
+async fn walk(
+    worker: &Rc<Worker>,
+    gateway: &Snapshot,
+    exchange: &mut Exchange,
+    body: Body,
+    notes: &mut Notes,
+) -> Result<Response, GatewayError> {
+    let (index, route, params) = gateway.find(exchange)?;
+    notes.matched(index, route);
+    let body = within(body, route, exchange, notes)?;
+    let admission = route.guard.admit(exchange, &params).await?;
+    let turn = Turn {
+        worker,
+        gateway,
+        route,
+        params: &params,
+        caller: admission.caller.as_ref(),
+    };
+    let mut response = match turn.act(exchange, body, notes).await {
+        Ok(response) => response,
+        Err(error) => turn.recover(exchange, error, notes)?,
+    };
+    turn.dress(exchange, &admission, &mut response)?;
+    notes.admitted(admission);
+    Ok(response)
+}
+
+/// The body within its limit; refused at once where its length is known to be above.
+fn within(
+    body: Body,
+    route: &Route,
+    exchange: &Exchange,
+    notes: &Notes,
+) -> Result<Body, GatewayError> {
+    let limit = route.body_bytes.unwrap_or(exchange.peer.body_bytes);
+    match body.exact_len() {
+        Some(len) if len > limit => Err(GatewayError::TooLarge { limit }),
+        _ => Ok(body.limited(limit, notes.received())),
+    }
+}
+
+/// An admitted request's turn: what the stages before have made, for the one that acts.
+struct Turn<'a> {
+    worker: &'a Rc<Worker>,
+    gateway: &'a Snapshot,
+    route: &'a Route,
+    params: &'a Params,
+    caller: Option<&'a Caller>,
+}
+
+impl Turn<'_> {
+    /// Does what the route is for.
+    async fn act(
+        &self,
+        exchange: &mut Exchange,
+        body: Body,
+        notes: &mut Notes,
+    ) -> Result<Response, GatewayError> {
+        match &self.route.action {
+            Action::Proxy { upstream, rewrite } => {
+                let outgoing = self.outgoing(rewrite.as_ref(), exchange, body)?;
+                let note = notes.proxied(*upstream);
+                // Boxed: its state is large, and of no use to exchanges answered in another way.
+                Ok(Box::pin(self.calls().make(*upstream, outgoing, note)).await?)
+            }
+            Action::Flow(plan) => self.compose(plan, exchange, body, notes).await,
+            Action::Respond {
+                status,
+                headers,
+                body,
+            } => {
+                let scope = self.scope(exchange);
+                let content = content(body, &scope)?;
+                Ok(Response::new(*status, fields(headers, &scope)?, content))
+            }
+            Action::Redirect { status, location } => {
+                let scope = self.scope(exchange);
+                let mut target = String::new();
+                location.render(&scope, &Budget::default(), &mut target)?;
+                let mut headers = Headers::new();
+                headers
+                    .try_append(b"location", target.as_bytes())
+                    .map_err(|error| EvalError::new(EvalErrorKind::Value, error.to_string()))?;
+                Ok(Response::new(*status, headers, Body::Empty))
+            }
+        }
+    }
+
+    /// What the route answers in the place of an error, where it says so. The error stays one for
+    /// logs and metrics.
+    fn recover(
+        &self,
+        exchange: &Exchange,
+        error: GatewayError,
+        notes: &mut Notes,
+    ) -> Result<Response, GatewayError> {
+        if self.route.on_error.is_empty() {
+            return Err(error);
+        }
+        let mut problem = error.problem();
+        let facts = ErrorFacts {
+            cause: error.cause(),
+            status: problem.status,
+            step: problem.step.as_deref(),
+            detail: &problem.detail,
+        };
+        let Some(made) = instead(&self.route.on_error, &self.scope(exchange), &facts) else {
+            return Err(error);
+        };
+        let id = exchange.id.as_str();
+        problem.status = made.status;
+        let mut response = match made.body {
+            None => problem.response(id),
+            Some(body) => {
+                let mut headers = Headers::new();
+                for parts in problem.headers.get_all("concertina-parts") {
+                    headers.append("concertina-parts", parts);
+                }
+                Response::new(made.status, headers, body)
+            }
+        };
+        for (_, name, value) in made.headers.iter() {
+            response.headers.set(name, value);
+        }
+        notes.failed(error, id);
+        Ok(response)
+    }
+
+    fn scope<'s>(&'s self, exchange: &'s Exchange) -> RequestScope<'s> {
+        RequestScope::new(exchange, self.params, self.caller)
+    }
+
+    fn calls(&self) -> Calls<'_> {
+        Calls {
+            worker: self.worker,
+            gateway: self.gateway,
+        }
+    }
+
+    /// Runs a flow for the request.
+    async fn compose(
+        &self,
+        plan: &Plan,
+        exchange: &Exchange,
+        body: Body,
+        notes: &mut Notes,
+    ) -> Result<Response, GatewayError> {
+        let answer = plan
+            .run(FlowInput {
+                scope: &self.scope(exchange),
+                exchange,
+                body,
+                body_bytes: self.route.body_bytes.unwrap_or(exchange.peer.body_bytes),
+                deadline: exchange.started + self.route.timeout,
+                call: &self.calls(),
+            })
+            .await?;
+        notes.composed(answer.parts);
+        Ok(Response::new(answer.status, answer.headers, answer.body))
+    }
+
+    /// The request that a proxy route sends on.
+    fn outgoing(
+        &self,
+        rewrite: Option<&Template>,
+        exchange: &mut Exchange,
+        body: Body,
+    ) -> Result<Outgoing, GatewayError> {
+        let scope = self.scope(exchange);
+        let mut target = match rewrite {
+            None => exchange.path.as_str().to_owned(),
+            Some(template) => {
+                let mut text = String::new();
+                template.render(&scope, &Budget::default(), &mut text)?;
+                text
+            }
+        };
+        if let Some(query) = &exchange.query {
+            target.push(if target.contains('?') { '&' } else { '?' });
+            target.push_str(query);
+        }
+        let set = fields(&self.route.headers, &scope)?;
+        let mut headers = for_upstream(exchange, exchange.peer_trusted);
+        for name in &self.route.remove_headers {
+            headers.remove(name);
+        }
+        for (_, name, value) in set.iter() {
+            headers.set(name, value);
+        }
+        Ok(Outgoing {
+            method: exchange.method.clone(),
+            target,
+            headers,
+            body,
+            upgrade: exchange.upgrade.take(),
+            retry: None,
+            timeout: None,
+            deadline: exchange.started + self.route.timeout,
+        })
+    }
+
+    /// What the route and its limits add to every response of theirs.
+    fn dress(
+        &self,
+        exchange: &Exchange,
+        admission: &Admission,
+        response: &mut Response,
+    ) -> Result<(), GatewayError> {
+        append_fields(&admission.standings, &mut response.headers);
+        if !self.route.response_headers.is_empty() {
+            let set = fields(&self.route.response_headers, &self.scope(exchange))?;
+            for (_, name, value) in set.iter() {
+                response.headers.set(name, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fields that templates make.
+fn fields(templates: &[(String, Template)], scope: &dyn Scope) -> Result<Headers, EvalError> {
+    let mut headers = Headers::new();
+    if templates.is_empty() {
+        return Ok(headers);
+    }
+    let budget = Budget::default();
+    let mut value = String::new();
+    for (name, template) in templates {
+        value.clear();
+        template.render(scope, &budget, &mut value)?;
+        headers
+            .try_append(name.as_bytes(), value.as_bytes())
+            .map_err(|error| EvalError::new(EvalErrorKind::Value, error.to_string()))?;
+    }
+    Ok(headers)
+}
+
+/// The body of a fixed answer.
+fn content(body: &RespondBody, scope: &dyn Scope) -> Result<Body, EvalError> {
+    Ok(match body {
+        RespondBody::Nothing => Body::Empty,
+        RespondBody::Text(text) => text.clone().into_bytes().into(),
+        RespondBody::Json(expression) => expression
+            .evaluate(scope, &Budget::default())?
+            .to_json(RESPOND_BYTES_MAX)?
+            .into(),
+    })
+}
+
+/// The upstream stage as a flow sees it.
+struct Calls<'a> {
+    worker: &'a Rc<Worker>,
+    gateway: &'a Snapshot,
+}
+
+impl Calls<'_> {
+    async fn make(
+        &self,
+        upstream: usize,
+        outgoing: Outgoing,
+        note: &mut CallNote,
+    ) -> Result<Response, CallError> {
+        let Some(group) = self.gateway.upstreams.get(upstream) else {
+            return Err(CallError::Connect("no such upstream".to_owned()));
+        };
+        let metrics = self.gateway.handles.upstreams.get(upstream);
+        let ongoing = metrics.map(|metrics| metrics.at(self.worker.slot).call());
+        let ended = group.call_noted(&self.worker.pools, outgoing, note).await;
+        match (ongoing, &ended) {
+            (Some(ongoing), Ok(response)) => ongoing.answered(response.status.as_u16()),
+            (Some(ongoing), Err(error)) => ongoing.failed(error.cause()),
+            (None, _) => {}
+        }
+        ended
+    }
+}
+
+impl Call for Calls<'_> {
+    fn call(&self, upstream: usize, outgoing: Outgoing) -> Local<'_, Result<Response, CallError>> {
+        Box::pin(async move {
+            let mut note = CallNote::default();
+            self.make(upstream, outgoing, &mut note).await
+        })
+    }
+}
+
+/// Makes a response of the outcome, and hangs the record on its end.
+fn finish(outcome: Result<Response, GatewayError>, mut record: Record) -> Response {
+    let id = record.exchange.id.clone();
+    let mut response = outcome.unwrap_or_else(|error| {
+        let response = error.problem().response(id.as_str());
+        record.notes.failed(error, id.as_str());
+        response
+    });
+    response.headers.set("x-request-id", id.as_str().as_bytes());
+    record.answered(response.status);
+    response.finish = Some(Box::new(record));
+    response
+}
+
+/// Answers a head that the engine refused: nothing of it can be trusted but that it came.
+pub fn refuse(
+    worker: &Rc<Worker>,
+    status: StatusCode,
+    reason: &'static str,
+    peer: &Arc<Peer>,
+) -> Response {
+    let gateway = worker.snapshot();
+    let (exchange, _, _) = Exchange::begin(Request::unreadable(), peer, &gateway.trusted);
+    let record = Record::begin(worker, gateway, exchange);
+    finish(Err(GatewayError::Wire(status, reason)), record)
+}
+
+/// Sends a client of a plain listener to the same address under `https`.
+pub fn redirect_https(worker: &Rc<Worker>, request: Request, peer: &Arc<Peer>) -> Response {
+    let gateway = worker.snapshot();
+    let (exchange, _, canonical) = Exchange::begin(request, peer, &gateway.trusted);
+    let outcome = canonical
+        .map_err(GatewayError::Path)
+        .map(|()| https_redirect(&exchange, gateway.https_port));
+    finish(outcome, Record::begin(worker, gateway, exchange))
+}
+
+fn https_redirect(exchange: &Exchange, port: Option<u16>) -> Response {
+    let mut location = format!("https://{}", exchange.host);
+    // A client that named no port reached this listener by the scheme's own, through a mapping
+    // perhaps, and will reach the other in the same way.
+    let named = exchange
+        .authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| {
+            !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+        });
+    if let Some(port) = port.filter(|&port| named && port != 443) {
+        // Writing to a string does not fail.
+        write!(location, ":{port}").unwrap_or_default();
+    }
+    location.push_str(exchange.path.as_str());
+    if let Some(query) = &exchange.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    // 308 keeps method and body; browsers follow 301 with GET as they always have.
+    let status = if matches!(exchange.method, Method::GET | Method::HEAD) {
+        StatusCode::MOVED_PERMANENTLY
+    } else {
+        StatusCode::PERMANENT_REDIRECT
+    };
+    let mut headers = Headers::new();
+    headers
+        .try_append(b"location", location.as_bytes())
+        .map(drop)
+        .unwrap_or_default();
+    Response::new(status, headers, Body::Empty)
+}

@@ -1,0 +1,242 @@
+//! What is remembered of one exchange until it ends: then it is counted, and logged in one line.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::error::{Fault, GatewayError};
+use crate::exchange::{Exchange, Finish};
+use crate::guard::{Admission, Refusal};
+use crate::observe::metrics::{ExchangeEnd, RouteCells};
+use crate::observe::{self, Part};
+use crate::orchestrate::outcome::PartReport;
+use crate::snapshot::{Route, Snapshot};
+use crate::upstream::CallNote;
+use crate::worker::Worker;
+
+/// One exchange. Its drop is the exchange's end, whatever ended it: the last byte, a failure, or
+/// a client that left before there was an answer.
+pub struct Record {
+    pub exchange: Exchange,
+    pub notes: Notes,
+}
+
+/// What the stages found out.
+pub struct Notes {
+    worker: Rc<Worker>,
+    gateway: Rc<Arc<Snapshot>>,
+    /// Index of the route in the snapshot.
+    route: Option<usize>,
+    /// Index of the upstream that a proxy route called.
+    upstream: Option<usize>,
+    /// Where that call went.
+    call: CallNote,
+    /// Limits stay taken until the end.
+    admission: Option<Admission>,
+    parts: Vec<PartReport>,
+    cause: Option<&'static str>,
+    status: Option<StatusCode>,
+    received: Rc<Cell<u64>>,
+    sent: u64,
+    complete: bool,
+}
+
+impl Record {
+    pub fn begin(worker: &Rc<Worker>, gateway: Rc<Arc<Snapshot>>, exchange: Exchange) -> Self {
+        Self {
+            exchange,
+            notes: Notes {
+                worker: Rc::clone(worker),
+                gateway,
+                route: None,
+                upstream: None,
+                call: CallNote::default(),
+                admission: None,
+                parts: Vec::new(),
+                cause: None,
+                status: None,
+                received: Rc::default(),
+                sent: 0,
+                complete: false,
+            },
+        }
+    }
+
+    /// The response head is known.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.notes.status = Some(status);
+    }
+
+    fn log(&self, duration: std::time::Duration) {
+        let (exchange, notes) = (&self.exchange, &self.notes);
+        let parts: Vec<Part<'_>> = notes.parts.iter().map(part).collect();
+        let upstream = notes
+            .upstream
+            .and_then(|at| notes.gateway.upstreams.get(at));
+        let caller = notes
+            .admission
+            .as_ref()
+            .and_then(|admission| admission.caller.as_ref());
+        notes.worker.log.write(&observe::Record {
+            time: exchange.time,
+            request_id: exchange.id.as_str(),
+            trace_id: exchange.trace.trace_id,
+            client: exchange.client,
+            method: exchange.method.as_str(),
+            scheme: exchange.scheme,
+            host: &exchange.host,
+            path: exchange.path.as_str(),
+            protocol: exchange.version.as_str(),
+            status: notes.status.map(|status| status.as_u16()),
+            bytes_received: notes.received.get(),
+            bytes_sent: notes.sent,
+            duration,
+            aborted: !notes.complete,
+            route: notes.matched_route().map(|route| route.name.as_str()),
+            upstream: upstream.map(|group| group.name()),
+            endpoint: notes.call.endpoint.as_deref(),
+            caller: caller.map(|caller| &*caller.name),
+            error: notes.cause,
+            parts: &parts,
+        });
+    }
+}
+
+fn part(report: &PartReport) -> Part<'_> {
+    Part {
+        name: &report.name,
+        outcome: report.outcome.as_str(),
+        cause: report.cause,
+        duration: report.elapsed,
+    }
+}
+
+impl Notes {
+    /// A route was found.
+    pub fn matched(&mut self, index: usize, route: &Route) {
+        self.route = Some(index);
+        route.metrics.at(self.worker.slot).begin();
+    }
+
+    /// Counts the bytes of the request body.
+    pub const fn received(&self) -> &Rc<Cell<u64>> {
+        &self.received
+    }
+
+    /// The request goes to this upstream as it is; where to, stands in the note.
+    pub const fn proxied(&mut self, upstream: usize) -> &mut CallNote {
+        self.upstream = Some(upstream);
+        &mut self.call
+    }
+
+    /// A flow ran.
+    pub fn composed(&mut self, parts: Vec<PartReport>) {
+        if let Some(route) = self.matched_route() {
+            for (report, metrics) in parts.iter().zip(&route.parts) {
+                let outcome = report.outcome.as_str();
+                metrics
+                    .at(self.worker.slot)
+                    .ended(outcome, report.cause, report.elapsed);
+            }
+        }
+        self.parts = parts;
+    }
+
+    /// The guard let the request pass.
+    pub fn admitted(&mut self, admission: Admission) {
+        if let Some(caller) = &admission.caller {
+            let authenticators = &self.gateway.handles.authenticators;
+            if let Some(metrics) = authenticators.get(&caller.authenticator) {
+                metrics.at(self.worker.slot).admitted();
+            }
+        }
+        self.admission = Some(admission);
+    }
+
+    /// The request gets a problem instead of what it asked for.
+    pub fn failed(&mut self, error: GatewayError, request_id: &str) {
+        self.cause = Some(error.cause());
+        if let Some(inner) = error.inner() {
+            let cause = error.cause();
+            if error.fault() == Fault::Client {
+                // Whoever sends nonsense must not fill the operator's log.
+                tracing::debug!(request_id, cause, "request refused: {inner}");
+            } else {
+                tracing::warn!(request_id, cause, "request failed: {inner}");
+            }
+        }
+        match error {
+            GatewayError::Flow(error) => self.composed(error.parts),
+            GatewayError::Guard(refusal) => self.refused(&refusal),
+            _ => {}
+        }
+    }
+
+    /// Counts who or what refused.
+    fn refused(&self, refusal: &Refusal) {
+        let (slot, handles) = (self.worker.slot, &self.gateway.handles);
+        match refusal {
+            Refusal::Unauthenticated { authenticator, .. }
+            | Refusal::KeysUnavailable { authenticator, .. }
+            | Refusal::PasswordsBusy { authenticator, .. } => {
+                if let Some(metrics) = handles.authenticators.get(authenticator) {
+                    metrics.at(slot).refused(refusal.cause());
+                }
+            }
+            Refusal::Limited { limit, .. } => {
+                if let Some(metrics) = handles.limits.get(limit) {
+                    metrics.at(slot).refused();
+                }
+            }
+            Refusal::Address | Refusal::NotAllowed { .. } => {}
+        }
+    }
+
+    /// The cells that count this exchange. Reached through the snapshot: a handle of its own would
+    /// be a counter that all workers write.
+    fn cells(&self) -> &RouteCells {
+        let metrics = match self.matched_route() {
+            Some(route) => &route.metrics,
+            None => &self.gateway.unrouted,
+        };
+        metrics.at(self.worker.slot)
+    }
+
+    fn matched_route(&self) -> Option<&Route> {
+        self.gateway.routes.get(self.route?)
+    }
+}
+
+impl Finish for Record {
+    fn sent(&mut self, bytes: u64) {
+        self.notes.sent = self.notes.sent.max(bytes);
+    }
+
+    fn complete(&mut self) {
+        self.notes.complete = true;
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let duration = Instant::now().duration_since(self.exchange.started);
+        let notes = &self.notes;
+        if notes.route.is_none() {
+            notes.cells().begin();
+        }
+        notes.cells().end(&ExchangeEnd {
+            status: notes.status.map(|status| status.as_u16()),
+            aborted: !notes.complete,
+            cause: notes.cause,
+            duration,
+            received: notes.received.get(),
+            sent: notes.sent,
+        });
+        if notes.worker.log.enabled() {
+            self.log(duration);
+        }
+    }
+}

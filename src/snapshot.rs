@@ -1,0 +1,354 @@
+//! Everything built from one checked file, swapped whole on reload.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::config::{ActionSpec, GatewaySpec, RespondBody, RouteSpec};
+use crate::exchange::{Exchange, TrustedPeers, http2};
+use crate::expression::{Budget, Expression, Template};
+use crate::guard::{Authenticators, Guard, Limits};
+use crate::http1;
+use crate::listen::ListenerSpec;
+use crate::observe::Metrics;
+use crate::observe::metrics::{Handles, ListenerMetrics, PartMetrics, RouteMetrics};
+use crate::orchestrate::{OnErrorSpec, Plan};
+use crate::route::scope::RequestScope;
+use crate::route::{Entry, NoRoute, Params, PathPattern, Table};
+use crate::tls::{self, Prepared, ServerTls};
+use crate::upstream::Group;
+
+/// One state of the gateway. A request meets one from start to end.
+pub struct Snapshot {
+    pub routes: Vec<Route>,
+    table: Table,
+    pub upstreams: Vec<Arc<Group>>,
+    pub authenticators: Authenticators,
+    pub limits: Limits,
+    pub trusted: TrustedPeers,
+    pub listeners: Vec<Arc<Listener>>,
+    /// The port of the first listener with TLS: where plain requests are redirected to.
+    pub https_port: Option<u16>,
+    /// Counts requests that no route answers.
+    pub unrouted: Arc<RouteMetrics>,
+    /// What is counted about upstreams, authenticators and limits.
+    pub handles: Handles,
+    pub spec: GatewaySpec,
+}
+
+/// A route, ready to answer.
+pub struct Route {
+    pub name: String,
+    pub pattern: PathPattern,
+    pub when: Option<Arc<Expression>>,
+    pub guard: Guard,
+    pub action: Action,
+    pub timeout: Duration,
+    pub headers: Vec<(String, Template)>,
+    pub remove_headers: Vec<String>,
+    pub response_headers: Vec<(String, Template)>,
+    pub on_error: Vec<OnErrorSpec>,
+    pub body_bytes: Option<u64>,
+    pub metrics: Arc<RouteMetrics>,
+    /// Of the steps of its flow, in the order of the file.
+    pub parts: Vec<Arc<PartMetrics>>,
+}
+
+/// What a route does.
+pub enum Action {
+    Proxy {
+        upstream: usize,
+        rewrite: Option<Template>,
+    },
+    Flow(Box<Plan>),
+    Respond {
+        status: StatusCode,
+        headers: Vec<(String, Template)>,
+        body: RespondBody,
+    },
+    Redirect {
+        status: StatusCode,
+        location: Template,
+    },
+}
+
+/// A listener as its connections see it.
+pub struct Listener {
+    /// Stays the same while the address stays in the file.
+    pub number: usize,
+    pub spec: ListenerSpec,
+    /// The address with the port that the system chose for port 0.
+    pub bound: SocketAddr,
+    pub tls: Option<Arc<ServerTls>>,
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+/// What a snapshot is built with, beside the file.
+pub struct Surroundings<'a> {
+    pub metrics: &'a Metrics,
+    /// Where work in the background runs, such as fetching key sets.
+    pub control: &'a tokio::runtime::Handle,
+    /// Number and bound address of each listener, in the order of the file.
+    pub bound: &'a [(usize, SocketAddr)],
+}
+
+/// Why a checked file could still not be put to work, such as a certificate that changed in
+/// between.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BuildError(pub String);
+
+impl Snapshot {
+    /// Builds what `spec` says. Counters, pools, health and keys of what is as it was in `previous`
+    /// live on.
+    pub fn build(
+        spec: GatewaySpec,
+        previous: Option<&Self>,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, BuildError> {
+        let authenticators = Authenticators::build(
+            &spec.authenticators,
+            previous.map(|snapshot| &snapshot.authenticators),
+            around.control,
+        )
+        .map_err(BuildError)?;
+        let limits = Limits::build(&spec.limits, previous.map(|snapshot| &snapshot.limits));
+        let upstreams = upstreams(&spec, previous)?;
+        let table = Table::build(spec.routes.iter().map(entry).collect())
+            .map_err(|_| BuildError("two routes can never be told apart".to_owned()))?;
+        let routes = spec
+            .routes
+            .iter()
+            .map(|route| Route::build(route, &authenticators, &limits, around.metrics))
+            .collect::<Result<_, _>>()?;
+        // Last: from here on nothing fails, and certificates are served as soon as they are read.
+        let listeners = listeners(&spec, previous, around)?;
+        Ok(Self {
+            routes,
+            table,
+            upstreams,
+            authenticators,
+            limits,
+            trusted: TrustedPeers::new(spec.server.trusted_proxies.clone()),
+            https_port: listeners
+                .iter()
+                .find(|listener| listener.tls.is_some())
+                .map(|listener| listener.bound.port()),
+            listeners,
+            unrouted: around.metrics.unrouted(),
+            handles: Handles::new(
+                around.metrics,
+                spec.upstreams.iter().map(|it| it.name.as_str()),
+                spec.authenticators.iter().map(|it| it.name.as_str()),
+                spec.limits.iter().map(|it| it.name.as_str()),
+            ),
+            spec,
+        })
+    }
+
+    /// The route that answers, its place in the list, and its parameters.
+    pub fn find(&self, exchange: &Exchange) -> Result<(usize, &Route, Params), NoRoute> {
+        let accept = |index: usize, params: &Params| {
+            self.routes
+                .get(index)
+                .is_some_and(|route| route.accepts(exchange, params))
+        };
+        let (index, params) =
+            self.table
+                .find(&exchange.host, &exchange.method, &exchange.path, accept)?;
+        let route = self.routes.get(index).ok_or(NoRoute::NotFound)?;
+        Ok((index, route, params))
+    }
+
+    pub fn listener(&self, number: usize) -> Option<Arc<Listener>> {
+        self.listeners
+            .iter()
+            .find(|listener| listener.number == number)
+            .map(Arc::clone)
+    }
+}
+
+impl Route {
+    fn build(
+        spec: &RouteSpec,
+        authenticators: &Authenticators,
+        limits: &Limits,
+        metrics: &Metrics,
+    ) -> Result<Self, BuildError> {
+        let action = match &spec.action {
+            ActionSpec::Proxy { upstream, rewrite } => Action::Proxy {
+                upstream: *upstream,
+                rewrite: rewrite.clone(),
+            },
+            ActionSpec::Flow(flow) => Plan::new((**flow).clone())
+                .map(|plan| Action::Flow(Box::new(plan)))
+                .map_err(|_| {
+                    BuildError(format!("the flow of route `{}` has mistakes", spec.name))
+                })?,
+            ActionSpec::Respond {
+                status,
+                headers,
+                body,
+            } => Action::Respond {
+                status: *status,
+                headers: headers.clone(),
+                body: body.clone(),
+            },
+            ActionSpec::Redirect { status, location } => Action::Redirect {
+                status: *status,
+                location: location.clone(),
+            },
+        };
+        let parts = match &action {
+            Action::Flow(plan) => plan
+                .spec()
+                .steps
+                .iter()
+                .map(|step| metrics.part(&plan.spec().name, &step.name))
+                .collect(),
+            Action::Proxy { .. } | Action::Respond { .. } | Action::Redirect { .. } => Vec::new(),
+        };
+        Ok(Self {
+            name: spec.name.clone(),
+            pattern: spec.pattern.clone(),
+            when: spec.when.clone(),
+            guard: Guard::build(&spec.guard, authenticators, limits).map_err(BuildError)?,
+            action,
+            timeout: spec.timeout,
+            headers: spec.headers.clone(),
+            remove_headers: spec.remove_headers.clone(),
+            response_headers: spec.response_headers.clone(),
+            on_error: spec.on_error.clone(),
+            body_bytes: spec.body_bytes,
+            metrics: metrics.route(&spec.name),
+            parts,
+        })
+    }
+
+    /// Whether the route's `when` lets the request in. One that cannot be evaluated does not.
+    fn accepts(&self, exchange: &Exchange, params: &Params) -> bool {
+        let Some(when) = &self.when else { return true };
+        let scope = RequestScope::new(exchange, params, None);
+        when.decide(&scope, &Budget::default()).unwrap_or(false)
+    }
+}
+
+impl Listener {
+    /// The bounds for the HTTP/1.1 engine.
+    pub fn http1_limits(&self) -> Rc<http1::Limits> {
+        let limits = &self.spec.limits;
+        Rc::new(http1::Limits {
+            head: http1::HeadLimits {
+                header_bytes: limits.header_bytes,
+                headers: limits.headers,
+                ..http1::HeadLimits::default()
+            },
+            header_time: limits.header_time,
+            body_time: limits.body_time,
+            idle: limits.idle,
+            ..http1::Limits::default()
+        })
+    }
+
+    /// The bounds for the HTTP/2 engine.
+    pub fn http2_limits(&self) -> Rc<http2::Limits> {
+        let limits = &self.spec.limits;
+        Rc::new(http2::Limits {
+            header_bytes: limits.header_bytes,
+            headers: limits.headers,
+            streams: limits.streams,
+            body_time: limits.body_time,
+            idle: limits.idle,
+        })
+    }
+}
+
+/// What the table needs to know of a route.
+pub fn entry(route: &RouteSpec) -> Entry {
+    Entry {
+        pattern: route.pattern.clone(),
+        hosts: route.hosts.clone(),
+        methods: route.methods.clone(),
+        conditional: route.when.is_some(),
+        priority: route.priority,
+    }
+}
+
+fn upstreams(
+    spec: &GatewaySpec,
+    previous: Option<&Snapshot>,
+) -> Result<Vec<Arc<Group>>, BuildError> {
+    spec.upstreams
+        .iter()
+        .map(|upstream| {
+            let before = previous.and_then(|snapshot| {
+                snapshot
+                    .upstreams
+                    .iter()
+                    .find(|group| group.name() == upstream.name)
+            });
+            Group::build(upstream, before).map_err(|error| BuildError(error.to_string()))
+        })
+        .collect()
+}
+
+/// When each certificate ends goes to the metrics, and to the log where that is over.
+fn tell_of_certificates<'a>(prepared: impl Iterator<Item = &'a Prepared>, metrics: &Metrics) {
+    let served = prepared.flat_map(|prepared| &prepared.certificates);
+    let mut ends = Vec::new();
+    for certificate in served {
+        if let Some(warning) = certificate.warning() {
+            tracing::warn!("{warning}");
+        }
+        ends.push((
+            certificate.path.display().to_string(),
+            certificate.not_after,
+        ));
+    }
+    metrics.certificates(ends);
+}
+
+fn listeners(
+    spec: &GatewaySpec,
+    previous: Option<&Snapshot>,
+    around: &Surroundings<'_>,
+) -> Result<Vec<Arc<Listener>>, BuildError> {
+    // All are read before any is put to work, so that a mistake leaves everything as it was.
+    let prepared = spec
+        .listeners
+        .iter()
+        .map(|listener| match &listener.tls {
+            None => Ok(None),
+            Some(tls) => tls::development::provide(tls)
+                .and_then(|()| Prepared::new(tls, listener.protocols))
+                .map(Some),
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(BuildError)?;
+    tell_of_certificates(prepared.iter().flatten(), around.metrics);
+    let listeners = spec.listeners.iter().zip(around.bound).zip(prepared);
+    Ok(listeners
+        .map(|((listener, &(number, bound)), prepared)| {
+            let before = previous.and_then(|snapshot| snapshot.listener(number));
+            let tls = prepared.map(|prepared| {
+                match before.as_ref().and_then(|before| before.tls.as_ref()) {
+                    Some(tls) => {
+                        tls.apply(prepared);
+                        Arc::clone(tls)
+                    }
+                    None => Arc::new(ServerTls::new(prepared)),
+                }
+            });
+            Arc::new(Listener {
+                number,
+                spec: listener.clone(),
+                bound,
+                tls,
+                metrics: around.metrics.listener(&listener.address.to_string()),
+            })
+        })
+        .collect())
+}
