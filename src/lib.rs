@@ -32,3 +32,4 @@ pub mod config;
 pub mod store;
 pub mod observe;
 pub mod admin;
+pub mod cli;

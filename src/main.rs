@@ -1,3 +1,7 @@
-//! The program.
+//! The program: reads the command line, does one command, exits with its code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    concertina::cli::main()
+}
