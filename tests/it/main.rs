@@ -1,0 +1,24 @@
+//! The gateway as its clients and its upstreams meet it: over sockets.
+
+#![cfg(test)]
+#![expect(
+    clippy::format_push_string,
+    reason = "in tests an allocation costs less than a second way to write text"
+)]
+
+mod support;
+
+mod admin;
+mod cli;
+mod drain;
+mod flow;
+mod guard;
+mod guide;
+mod hostile;
+mod memory;
+mod observe;
+mod proxy;
+mod reload;
+mod route;
+mod tls;
+mod tour;
