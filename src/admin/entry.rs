@@ -30,6 +30,10 @@ impl Door {
     }
 
     pub(super) fn admit(&self, head: &request::Parts) -> Result<(), Outside> {
+        // Probes of a scheduler carry no credential, and learn only that the process is there.
+        if matches!(head.uri.path(), "/live" | "/ready") {
+            return Ok(());
+        }
         match &self.token {
             Some(token) => {
                 let shown = bearer(&head.headers).map(|shown| digest(&SHA256, shown));
