@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use crate::decode::{READABLE, Unreadable};
 use crate::exchange::path::PathError;
 use crate::exchange::{BodyError, CallError};
 use crate::expression::EvalError;
 use crate::guard::limit::append_fields;
 use crate::guard::refusal::{Denial, Refusal};
+use crate::intake;
 use crate::orchestrate::outcome::{FlowError, FlowFault, Outcome, PartReport, parts_header};
 use crate::respond::Problem;
 use crate::route::NoRoute;
@@ -26,6 +28,8 @@ pub enum GatewayError {
     Guard(Refusal),
     /// The request body announces more than the limit.
     TooLarge { limit: u64 },
+    /// The route does not take such a body.
+    Intake(intake::Refused),
     /// A proxied call brought no response.
     Call(CallError),
     /// A flow has no response.
@@ -52,6 +56,7 @@ impl GatewayError {
             Self::Route(NoRoute::MethodNotAllowed(_)) => "method",
             Self::Guard(refusal) => refusal.cause(),
             Self::TooLarge { .. } => "too-large",
+            Self::Intake(intake::Refused::Type { .. }) => "content-type",
             Self::Call(error) => error.cause(),
             Self::Flow(error) => error.fault.cause(),
             Self::Expression(_) => "expression",
@@ -86,6 +91,7 @@ impl GatewayError {
             Self::Expression(error) => Some(error.to_string()),
             Self::Guard(Refusal::NotAllowed { error }) => error.clone(),
             Self::Wire(_, reason) => Some((*reason).to_owned()),
+            Self::Intake(refused) => Some(refused.to_string()),
             Self::Path(_) | Self::Route(_) | Self::Guard(_) | Self::TooLarge { .. } => None,
         }
     }
@@ -110,6 +116,7 @@ impl GatewayError {
             Self::Route(NoRoute::MethodNotAllowed(allowed)) => method_not_allowed(allowed),
             Self::Guard(refusal) => refused(refusal),
             Self::TooLarge { limit } => too_large(*limit),
+            Self::Intake(refused) => not_taken(refused),
             Self::Call(error) => call(error),
             Self::Flow(error) => flow(error),
             Self::Expression(_) => expression(),
@@ -214,6 +221,48 @@ fn request_body(error: &BodyError) -> Problem {
     }
 }
 
+/// RFC 9110, 15.5.16: what would be taken is told.
+fn unsupported(accept: &str) -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content-type",
+        "Unsupported type of body",
+        "A request body here is of another type, as `Accept` tells.",
+    )
+    .with("accept", accept)
+}
+
+fn not_taken(refused: &intake::Refused) -> Problem {
+    match refused {
+        intake::Refused::Type { accept } => unsupported(accept),
+    }
+}
+
+fn unreadable(error: &Unreadable) -> Problem {
+    match error {
+        Unreadable::Type => unsupported(READABLE),
+        Unreadable::Coded => Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-encoding",
+            "Unsupported coding of body",
+            "A request body here is not compressed.",
+        )
+        .with("accept-encoding", "identity"),
+        Unreadable::Malformed { format, what } => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "request-body",
+            "The body is malformed",
+            format!("The request body is not {format}: {what}."),
+        ),
+        Unreadable::TooMuch(what) => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The body is too large",
+            *what,
+        ),
+    }
+}
+
 fn unavailable(kind: &'static str, detail: &'static str, retry_after: Duration) -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -275,12 +324,7 @@ fn call(error: &CallError) -> Problem {
 
 fn flow(error: &FlowError) -> Problem {
     let mut problem = match &error.fault {
-        FlowFault::BodyNotJson(_) => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "request-body",
-            "The body is malformed",
-            "The request body is not JSON.",
-        ),
+        FlowFault::Unreadable(error) => unreadable(error),
         FlowFault::Body(error) => request_body(error),
         FlowFault::ClientStatus(status) => Problem::new(
             *status,
@@ -333,6 +377,12 @@ impl From<NoRoute> for GatewayError {
 impl From<Refusal> for GatewayError {
     fn from(error: Refusal) -> Self {
         Self::Guard(error)
+    }
+}
+
+impl From<intake::Refused> for GatewayError {
+    fn from(refused: intake::Refused) -> Self {
+        Self::Intake(refused)
     }
 }
 

@@ -20,12 +20,14 @@ pub mod http1;
 pub mod exchange;
 pub mod route;
 pub mod guard;
+pub mod intake;
 pub mod orchestrate;
 pub mod upstream;
 pub mod respond;
 
 pub mod expression;
 pub mod json;
+pub mod decode;
 
 pub mod fetch;
 pub mod config;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 
 use crate::config::RespondBody;
+use crate::decode::Content;
 use crate::error::GatewayError;
 use crate::exchange::{
     Body, CallError, Caller, Exchange, Headers, Outgoing, Peer, Request, Response,
@@ -52,7 +53,8 @@ async fn walk(
 ) -> Result<Response, GatewayError> {
     let (index, route, params) = gateway.find(exchange)?;
     notes.matched(index, route);
-    let body = within(body, route, exchange, notes)?;
+    let body_bytes = route.body_bytes(exchange);
+    let body = within(body, body_bytes, notes)?;
     let admission = route.guard.admit(exchange, &params).await?;
     let turn = Turn {
         worker,
@@ -60,6 +62,7 @@ async fn walk(
         route,
         params: &params,
         caller: admission.caller.as_ref(),
+        body_bytes,
     };
     let mut response = match turn.act(exchange, body, notes).await {
         Ok(response) => response,
@@ -71,13 +74,7 @@ async fn walk(
 }
 
 /// The body within its limit; refused at once where its length is known to be above.
-fn within(
-    body: Body,
-    route: &Route,
-    exchange: &Exchange,
-    notes: &Notes,
-) -> Result<Body, GatewayError> {
-    let limit = route.body_bytes.unwrap_or(exchange.peer.body_bytes);
+fn within(body: Body, limit: u64, notes: &Notes) -> Result<Body, GatewayError> {
     match body.exact_len() {
         Some(len) if len > limit => Err(GatewayError::TooLarge { limit }),
         _ => Ok(body.limited(limit, notes.received())),
@@ -91,6 +88,8 @@ struct Turn<'a> {
     route: &'a Route,
     params: &'a Params,
     caller: Option<&'a Caller>,
+    /// Of the request's body, at most.
+    body_bytes: u64,
 }
 
 impl Turn<'_> {
@@ -101,6 +100,9 @@ impl Turn<'_> {
         body: Body,
         notes: &mut Notes,
     ) -> Result<Response, GatewayError> {
+        if !body.is_empty() {
+            self.route.intake.admit(Content::of(&exchange.headers))?;
+        }
         match &self.route.action {
             Action::Proxy { upstream, rewrite } => {
                 let outgoing = self.outgoing(rewrite.as_ref(), exchange, body)?;
@@ -195,7 +197,8 @@ impl Turn<'_> {
                 scope: &self.scope(exchange),
                 exchange,
                 body,
-                body_bytes: self.route.body_bytes.unwrap_or(exchange.peer.body_bytes),
+                content: Content::of(&exchange.headers),
+                body_bytes: self.body_bytes,
                 deadline: exchange.started + self.route.timeout,
                 call: &self.calls(),
             })

@@ -8,10 +8,12 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::config::{ActionSpec, GatewaySpec, RespondBody, RouteSpec};
+use crate::decode::Content;
 use crate::exchange::{Exchange, TrustedPeers, http2};
 use crate::expression::{Budget, Expression, Template};
 use crate::guard::{Authenticators, Guard, Limits};
 use crate::http1;
+use crate::intake::IntakeSpec;
 use crate::listen::ListenerSpec;
 use crate::observe::Metrics;
 use crate::observe::metrics::{Handles, ListenerMetrics, PartMetrics, RouteMetrics};
@@ -52,6 +54,7 @@ pub struct Route {
     pub response_headers: Vec<(String, Template)>,
     pub on_error: Vec<OnErrorSpec>,
     pub body_bytes: Option<u64>,
+    pub intake: IntakeSpec,
     pub metrics: Arc<RouteMetrics>,
     /// Of the steps of its flow, in the order of the file.
     pub parts: Vec<Arc<PartMetrics>>,
@@ -172,6 +175,15 @@ impl Snapshot {
 }
 
 impl Route {
+    /// Bytes of the request's body at most: what the route says of its type, or of any, or the
+    /// listener.
+    pub fn body_bytes(&self, exchange: &Exchange) -> u64 {
+        self.intake
+            .body_bytes(Content::of(&exchange.headers))
+            .or(self.body_bytes)
+            .unwrap_or(exchange.peer.body_bytes)
+    }
+
     fn build(
         spec: &RouteSpec,
         authenticators: &Authenticators,
@@ -223,6 +235,7 @@ impl Route {
             response_headers: spec.response_headers.clone(),
             on_error: spec.on_error.clone(),
             body_bytes: spec.body_bytes,
+            intake: spec.intake.clone(),
             metrics: metrics.route(&spec.name),
             parts,
         })

@@ -6,15 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom: each line may use itself and the lines above it, never those below.
-const LAYERS: [&[&str]; 17] = [
+const LAYERS: [&[&str]; 18] = [
     &["json"],
     &["exchange"],
-    &["expression", "store", "fetch"],
+    &["expression", "store", "fetch", "decode"],
     // The path of a request. `listen` says which protocols `tls` may offer.
     &["listen", "tls"],
     &["http1"],
     &["route"],
     &["guard"],
+    &["intake"],
     &["orchestrate"],
     &["upstream"],
     &["respond"],

@@ -394,6 +394,7 @@ fn text(text: &Text, shape: &Shape) -> Result<(), Refused> {
         Shape::Sha256 => scalars::sha256(value).map(drop),
         Shape::Argon2 => scalars::argon2_hash(value),
         Shape::UrlPath => scalars::url_path(value),
+        Shape::MediaRange => scalars::media_range(value),
         Shape::Statuses => StatusRange::parse(value).map(drop).ok_or_else(|| {
             quoted("a status or class of statuses")
                 .help("write `404`, or `2xx` for all from 200 to 299")

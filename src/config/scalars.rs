@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::Method;
 use ipnet::IpNet;
 
+use crate::decode::MediaRange;
 use crate::upstream::EndpointSpec;
 
 /// Why a text is refused, and perhaps what to write.
@@ -246,6 +247,17 @@ pub fn url_path(text: &str) -> Result<(), Refused> {
     }
 }
 
+/// What to write where a media type is wanted.
+pub const MEDIA_RANGE_HELP: &str =
+    "write a type without parameters: `application/json`, `application/*+json`, `image/*`";
+
+/// A media type, or a range of them.
+pub fn media_range(text: &str) -> Result<(), Refused> {
+    MediaRange::parse(text)
+        .map(drop)
+        .ok_or_else(|| Refused::new("not a media type").help(MEDIA_RANGE_HELP))
+}
+
 /// What a `call` says: `GET users:/v1/users/{path.id}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallText<'a> {
@@ -399,7 +411,7 @@ mod tests {
         fn any_text_is_read_or_refused(text in "\\PC{0,40}") {
             let _refused = (address(&text), endpoint(&text), url(&text), network(&text));
             let _refused = (method(&text), header(&text), sha256(&text), call(&text).is_ok());
-            let _refused = (argon2_hash(&text), url_path(&text));
+            let _refused = (argon2_hash(&text), url_path(&text), media_range(&text));
         }
 
         #[test]

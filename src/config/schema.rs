@@ -157,6 +157,7 @@ fn shape(of: &Shape) -> Value {
         Shape::Statuses => text("^([1-5]xx|[1-5][0-9][0-9])$"),
         Shape::Method => text("^[A-Z!#$%&'*+.^_`|~0-9-]+$"),
         Shape::Header => text("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"),
+        Shape::MediaRange => text("^[^/; ]+/[^/; ]+$"),
         Shape::PathPattern | Shape::UrlPath => text("^/.*$"),
         Shape::Sha256 => text("^[0-9a-fA-F]{64}$"),
         Shape::Argon2 => text("^\\$argon2"),

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use crate::expression::{Expression, Template};
 use crate::guard::{AuthenticatorSpec, GuardSpec, LimitSpec};
+use crate::intake::IntakeSpec;
 use crate::listen::ListenerSpec;
 use crate::observe::AccessLogSpec;
 use crate::orchestrate::{FlowSpec, OnErrorSpec};
@@ -85,6 +86,8 @@ pub struct RouteSpec {
     pub on_error: Vec<OnErrorSpec>,
     /// Bound on the request body; the listener's where none.
     pub body_bytes: Option<u64>,
+    /// Which bodies are taken, and bounds for some.
+    pub intake: IntakeSpec,
 }
 
 /// What a route does.

@@ -201,6 +201,16 @@ pub fn decode_component(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(out).ok().map(Cow::Owned)
 }
 
+/// What a component of a query or a form says (`+` is a space); none where a `%` is not followed by two
+/// digits, or the whole is not UTF-8.
+pub fn decode_form(component: &str) -> Option<Cow<'_, str>> {
+    if !component.contains('+') {
+        return decode_component(component);
+    }
+    let spaced = component.replace('+', " ");
+    decode_component(&spaced).map(|decoded| Cow::Owned(decoded.into_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

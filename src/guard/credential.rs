@@ -2,8 +2,9 @@
 
 use super::refusal::Denial;
 use super::spec::{KeyPlace, TokenPlace};
+use crate::exchange::path::decode_form;
 use crate::exchange::{Exchange, Headers, Known};
-use crate::route::scope::{cookies, decode_form, query_pairs};
+use crate::route::scope::{cookies, query_pairs};
 
 /// A credential longer than this is not looked at.
 pub(super) const CREDENTIAL_BYTES_MAX: usize = 8 * 1024;

@@ -15,6 +15,7 @@ use super::run::FlowInput;
 use super::spec::{BodySpec, CallSpec, FlowStep, StatusRange};
 use super::state::Settled;
 use super::{Call, Local};
+use crate::decode::Content;
 use crate::exchange::path::push_component;
 use crate::exchange::{
     Body, BodyError, CallError, Exchange, Headers, Known, Outgoing, Response, trace,
@@ -30,6 +31,8 @@ const TARGET_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct CallContext<'a> {
     pub(super) caller: &'a dyn Call,
     pub(super) exchange: &'a Exchange,
+    /// What the client's body is.
+    pub(super) content: Content<'a>,
     /// The client's body as it came.
     pub(super) client_body: &'a Bytes,
     pub(super) deadline: Instant,
@@ -135,12 +138,8 @@ impl Request {
         let mut headers = Headers::new();
         let body = sent(&call.body, context, scope, budget)?;
         match &call.body {
-            BodySpec::Json(_) => headers.append("content-type", b"application/json"),
-            BodySpec::Client if !body.is_empty() => {
-                if let Some(kind) = context.exchange.headers.known(Known::ContentType) {
-                    headers.append("content-type", kind);
-                }
-            }
+            BodySpec::Json(_) => Content::JSON.describe(&mut headers),
+            BodySpec::Client if !body.is_empty() => context.content.describe(&mut headers),
             BodySpec::Client | BodySpec::Nothing => {}
         }
         for (name, template) in &call.headers {
@@ -441,6 +440,10 @@ async fn run_inside(
         scope,
         exchange: context.exchange,
         body: Body::from(body),
+        content: match flow.body {
+            BodySpec::Client => context.content,
+            BodySpec::Json(_) | BodySpec::Nothing => Content::JSON,
+        },
         body_bytes: u64::MAX,
         deadline: share.map_or(context.deadline, |share| share.min(context.deadline)),
         call: context.caller,

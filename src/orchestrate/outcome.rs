@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::decode::Unreadable;
 use crate::exchange::{Body, BodyError, CallError, Headers};
 use crate::expression::{EvalError, EvalErrorKind};
 
@@ -132,9 +133,9 @@ pub struct FlowError {
 /// Why a flow has no response. The texts are for logs, never for clients.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FlowFault {
-    /// An expression reads the client's body, and it is not JSON.
-    #[error("the request body is not JSON: {0}")]
-    BodyNotJson(String),
+    /// An expression reads the client's body, and it cannot be read.
+    #[error("of the request, {0}")]
+    Unreadable(Unreadable),
     /// The client's body did not arrive whole.
     #[error("the request body failed: {0}")]
     Body(BodyError),
@@ -206,7 +207,11 @@ impl FlowFault {
     /// The status that the client gets: the table of the contract (DESIGN 3.3).
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::BodyNotJson(_) => StatusCode::BAD_REQUEST,
+            Self::Unreadable(unreadable) => match unreadable {
+                Unreadable::Type | Unreadable::Coded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                Unreadable::Malformed { .. } => StatusCode::BAD_REQUEST,
+                Unreadable::TooMuch(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            },
             Self::Body(error) => match error {
                 BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -233,7 +238,8 @@ impl FlowFault {
     /// The cause in one word, for metrics, logs and `on_error`.
     pub const fn cause(&self) -> &'static str {
         match self {
-            Self::BodyNotJson(_) | Self::Body(_) => "request-body",
+            Self::Unreadable(unreadable) => unreadable.cause(),
+            Self::Body(_) => "request-body",
             Self::ClientStatus(_) => "status",
             Self::Upstream(error) => error.cause(),
             Self::Unavailable { .. } => "unavailable",

@@ -21,9 +21,9 @@ use super::scope::FlowScope;
 use super::spec::{ForeachSpec, StepKind, StepSpec, WaitSpec};
 use super::state::{RunState, Settled, Verdict};
 use super::{Call, Local};
+use crate::decode::{Content, Reading};
 use crate::exchange::{Body, BodyError, CallError, Exchange};
 use crate::expression::{Budget, EvalError, EvalErrorKind, Scope, Value};
-use crate::json::{DEPTH_DEFAULT, Json};
 
 /// What a flow is run for, and with what.
 pub struct FlowInput<'a> {
@@ -32,6 +32,8 @@ pub struct FlowInput<'a> {
     pub exchange: &'a Exchange,
     /// The client's body, not read yet.
     pub body: Body,
+    /// What it is.
+    pub content: Content<'a>,
     /// How many bytes of it are taken; more is 413.
     pub body_bytes: u64,
     /// When the answer must be ready. The run keeps to it: no timer is needed around it. What is
@@ -48,18 +50,19 @@ impl Plan {
             scope,
             exchange,
             body,
+            content,
             body_bytes,
             deadline,
             call,
         } = input;
-        let (bytes, parsed) =
-            self.client_body(body, body_bytes, deadline)
-                .await
-                .map_err(|fault| FlowError {
-                    fault,
-                    step: None,
-                    parts: Vec::new(),
-                })?;
+        let (bytes, parsed) = self
+            .client_body((content, body), body_bytes, deadline)
+            .await
+            .map_err(|fault| FlowError {
+                fault,
+                step: None,
+                parts: Vec::new(),
+            })?;
         let mut run = Run {
             plan: self,
             scope,
@@ -67,6 +70,7 @@ impl Plan {
             context: CallContext {
                 caller: call,
                 exchange,
+                content,
                 client_body: &bytes,
                 deadline,
                 part_bytes: self.spec().part_bytes,
@@ -91,22 +95,26 @@ impl Plan {
     /// refused has had no effect.
     async fn client_body(
         &self,
-        body: Body,
+        (content, body): (Content<'_>, Body),
         limit: u64,
         deadline: Instant,
     ) -> Result<(Bytes, Value), FlowFault> {
-        if self.body_use() == BodyUse::None {
+        if self.body_use() == BodyUse::None || body.is_empty() {
             return Ok((Bytes::new(), Value::Null));
         }
+        let reading = match self.body_use() {
+            // What cannot be read need not arrive first.
+            BodyUse::Parsed => Some(Reading::of(content).map_err(FlowFault::Unreadable)?),
+            BodyUse::Bytes | BodyUse::None => None,
+        };
         let bytes = match timeout_at(deadline, body.collect(limit)).await {
             Ok(collected) => collected.map_err(FlowFault::Body)?,
             Err(_) => return Err(FlowFault::Body(BodyError::Timeout)),
         };
-        if self.body_use() == BodyUse::Bytes || bytes.is_empty() {
+        let Some(reading) = reading.filter(|_| !bytes.is_empty()) else {
             return Ok((bytes, Value::Null));
-        }
-        let json = Json::parse(bytes.clone(), DEPTH_DEFAULT)
-            .map_err(|error| FlowFault::BodyNotJson(error.to_string()))?;
+        };
+        let json = reading.read(bytes.clone()).map_err(FlowFault::Unreadable)?;
         Ok((bytes, Value::Json(json)))
     }
 }

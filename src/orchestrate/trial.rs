@@ -15,6 +15,7 @@ use super::{
     BodySpec, Call, CallSpec, FlowAnswer, FlowError, FlowInput, FlowSpec, FlowStep, ForeachSpec,
     Local, Plan, ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
 };
+use crate::decode::Content;
 use crate::exchange::{
     Body, CallError, CanonicalPath, Exchange, Headers, Outgoing, Peer, RequestId, Response,
     TraceContext, Version,
@@ -508,6 +509,7 @@ impl Trial {
             scope: &self.scope,
             exchange: &self.exchange,
             body: Body::from(Bytes::from_static(self.body.as_bytes())),
+            content: Content::of(&self.exchange.headers),
             body_bytes: self.body_bytes,
             deadline: Instant::now() + self.deadline,
             call: backends,

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 
 use super::table::Params;
-use crate::exchange::path::decode_component;
+use crate::exchange::path::{decode_component, decode_form};
 use crate::exchange::{Caller, Exchange, Headers, Known};
 use crate::expression::{EvalError, EvalErrorKind, Key, Map, RequestField, Scope, Value, Variable};
 
@@ -186,15 +186,6 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((decode_form(name)?, decode_form(value)?))
         })
-}
-
-/// What a component of a query says; none where that is not UTF-8.
-pub fn decode_form(component: &str) -> Option<Cow<'_, str>> {
-    if !component.contains('+') {
-        return decode_component(component);
-    }
-    let spaced = component.replace('+', " ");
-    decode_component(&spaced).map(|decoded| Cow::Owned(decoded.into_owned()))
 }
 
 /// The cookies of a request in order, names and values as they came (RFC 6265, 4.2.1 and 5.4).

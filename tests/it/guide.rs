@@ -168,6 +168,11 @@ impl Stage {
                     body = words.next().unwrap();
                     headers.push(("content-type", "application/json"));
                 }
+                "-d" => {
+                    method = "POST";
+                    body = words.next().unwrap();
+                    headers.push(("content-type", "application/x-www-form-urlencoded"));
+                }
                 word => url = word,
             }
         }

@@ -9,6 +9,7 @@
 mod support;
 
 mod admin;
+mod body;
 mod cli;
 mod drain;
 mod flow;

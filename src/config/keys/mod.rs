@@ -2,6 +2,7 @@
 //! it means and an example. The checks, the schema and the documentation all follow it.
 
 mod guard;
+mod intake;
 mod route;
 mod server;
 mod upstream;
@@ -97,6 +98,8 @@ pub enum Shape {
     Header,
     Host,
     PathPattern,
+    /// `application/json`, `image/*`
+    MediaRange,
     /// A path of a URL.
     UrlPath,
     /// 64 hexadecimal digits.
@@ -203,6 +206,7 @@ impl Shape {
             Self::Header => "the name of a header".to_owned(),
             Self::Host => "a host".to_owned(),
             Self::PathPattern => "a path pattern".to_owned(),
+            Self::MediaRange => "a media type".to_owned(),
             Self::UrlPath => "a path".to_owned(),
             Self::Sha256 => "a SHA-256 hash".to_owned(),
             Self::Argon2 => "an Argon2 hash".to_owned(),
@@ -381,6 +385,7 @@ impl Shape {
             Self::OneOf(_) => format!("any of {}", self.describe().replace(" or ", ", ")),
             Self::Table(_) => "tables".to_owned(),
             Self::Method => "methods".to_owned(),
+            Self::MediaRange => "media types".to_owned(),
             Self::Text => "texts".to_owned(),
             Self::Network => "addresses or networks".to_owned(),
             Self::Endpoint => "endpoints".to_owned(),

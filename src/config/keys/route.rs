@@ -102,6 +102,7 @@ pub static ROUTE: Section = Section {
             "Bytes of the request's body; more is 413.",
             "body_bytes = \"1MiB\"",
         ),
+        super::intake::CONTENT_TYPES,
         key(
             "upstream",
             Shape::Name(Named::Upstream),

@@ -3,6 +3,7 @@
 mod compile;
 mod flow;
 mod guard;
+mod intake;
 mod route;
 mod server;
 mod upstream;

@@ -122,6 +122,7 @@ impl<'a> Lowering<'a> {
                 .collect(),
             response_headers,
             on_error,
+            intake: self.intake(table),
             body_bytes: table
                 .node("body_bytes")
                 .and_then(|_| table.size("body_bytes")),
