@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::balance::{Candidates, Tried, choose};
 use super::body::AtWork;
+use super::deadline;
 use super::facts::{Failure, HealthState};
 use super::group::Group;
 use super::pool::{LocalGroup, Slot};
@@ -191,6 +192,7 @@ impl<'a> Call<'a> {
         loop {
             let body = self.body.take().unwrap_or_default();
             let copy = retry::copy_of(&body);
+            self.tell_time();
             let head = self.head(slot);
             let failed = match send(slot, head, body, bounds, reuse).await {
                 Ok(response) => {
@@ -205,6 +207,15 @@ impl<'a> Call<'a> {
                 return Err(failed.error);
             }
             reuse = false;
+        }
+    }
+
+    /// Tells the endpoint how long this attempt will be waited for, where the file says so.
+    fn tell_time(&mut self) {
+        if let Some(name) = &self.group.spec.deadline_header {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let value = deadline::value(name, left.min(self.timeout));
+            self.headers.set(name, value.as_bytes());
         }
     }
 

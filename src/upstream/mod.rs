@@ -16,6 +16,7 @@ mod health;
 mod resolve;
 mod tls;
 mod connect;
+mod deadline;
 mod pool;
 mod send;
 mod http2;

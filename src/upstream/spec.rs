@@ -17,6 +17,8 @@ pub struct UpstreamSpec {
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub retry: Option<RetrySpec>,
+    /// The field (lower case) that tells the endpoint how long its answer is waited for.
+    pub deadline_header: Option<String>,
     pub health: Option<HealthSpec>,
     /// Open connections to one endpoint, over all workers; none: no bound.
     pub max_connections: Option<usize>,

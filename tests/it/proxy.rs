@@ -265,3 +265,51 @@ fn http2_is_spoken_without_tls_where_it_is_asked_for() {
         assert_eq!(client.get(&path).expect(200).text(), format!("\"{path}\""));
     }
 }
+
+#[test]
+fn an_endpoint_is_told_how_long_its_answer_is_waited_for() {
+    let upstream = Upstream::saying(Answer::json("1"));
+    let gateway = TestGateway::start(&format!(
+        r#"
+        [upstreams.u]
+        endpoints = ["{0}"]
+        timeout = "20s"
+        deadline_header = "X-Request-Timeout-Ms"
+        [upstreams.grpc]
+        endpoints = ["{0}"]
+        deadline_header = "grpc-timeout"
+
+        [[routes]]
+        path = "/proxied"
+        upstream = "u"
+        [[routes]]
+        path = "/short"
+        upstream = "u"
+        timeout = "5s"
+        [[routes]]
+        path = "/composed"
+        timeout = "10s"
+        steps.own = {{ call = "GET u:/own", timeout = "3s" }}
+        steps.rpc = {{ call = "GET grpc:/rpc", after = ["own"] }}
+        "#,
+        upstream.url()
+    ));
+    let forged = [("x-request-timeout-ms", "999999999")];
+    for path in ["/proxied", "/short", "/composed"] {
+        gateway.ask("GET", path, &forged, b"").expect(200);
+    }
+    let told: Vec<u32> = upstream
+        .requests()
+        .iter()
+        .map(|request| {
+            let plain = request.header("x-request-timeout-ms");
+            let text = plain.or_else(|| request.header("grpc-timeout")?.strip_suffix('m'));
+            text.unwrap().parse().unwrap()
+        })
+        .collect();
+    for (told, most) in told.iter().zip([20_000, 5000, 3000, 10_000]) {
+        assert!((1..=most).contains(told), "{told} of {most}");
+    }
+    assert_eq!(told.len(), 4);
+    assert!(told[0] > 5000, "{told:?}");
+}

@@ -57,6 +57,14 @@ pub static UPSTREAM: Section = Section {
             "retry = { attempts = 2, on = [\"connect\", \"reset\", \"5xx\"], backoff = \"20ms..200ms\" }",
         ),
         key(
+            "deadline_header",
+            Shape::Header,
+            Default::Words("it is not told"),
+            "The header that tells an endpoint how long the gateway waits for the head of its response: the least of `timeout` and what is left of the \
+             route's, for each attempt anew. In milliseconds; for `grpc-timeout` as gRPC writes it (`250m`). What a client sent under that name is replaced.",
+            "deadline_header = \"x-request-timeout-ms\"",
+        ),
+        key(
             "health",
             Shape::Table(&HEALTH),
             Default::Words("no probes"),

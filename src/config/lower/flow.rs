@@ -9,7 +9,7 @@ use crate::config::reader::Reader;
 use crate::config::scalars;
 use crate::config::source::Place;
 use crate::config::units;
-use crate::config::written::{Entry, Node, Reading, Text};
+use crate::config::written::{Entry, Node, Reading};
 use crate::expression::{self, Names, PathName, Variable, suggest};
 use crate::orchestrate::{
     BodySpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict, Plan, ResponseSpec,
@@ -306,20 +306,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn forward(&mut self, table: Reader<'a>) -> Vec<String> {
-        let mut forward = Vec::new();
-        for node in table.list("forward") {
-            let text = node.text().map(Text::as_str).unwrap_or_default();
-            match scalars::settable_header(text) {
-                Ok(name) => forward.push(name),
-                // What is no name at all was told already.
-                Err(refused) if scalars::header(text).is_ok() => {
-                    self.mistake(node.place, refused.message)
-                        .maybe_help(refused.help);
-                }
-                Err(_) => {}
-            }
-        }
-        forward
+        let names = table.list("forward").iter();
+        names.filter_map(|node| self.settable(node)).collect()
     }
 
     /// Method, upstream and target of a `call`.

@@ -16,6 +16,7 @@ use super::findings::{Finding, Findings};
 use super::keys::{self, Named};
 use super::masked;
 use super::reader::Reader;
+use super::scalars;
 use super::source::{Place, Source};
 use super::spec::GatewaySpec;
 use super::written::{Entry, Node, Table, Text};
@@ -157,6 +158,21 @@ impl<'a> Lowering<'a> {
         let path = self.path(node);
         self.files.push(path.clone());
         Some(path)
+    }
+
+    /// The header that a text names, where the gateway does not write it itself.
+    fn settable(&mut self, node: &Node) -> Option<String> {
+        let text = node.text()?.as_str();
+        match scalars::settable_header(text) {
+            Ok(name) => return Some(name),
+            // What is no name at all was told already.
+            Err(refused) if scalars::header(text).is_ok() => {
+                self.mistake(node.place, refused.message)
+                    .maybe_help(refused.help);
+            }
+            Err(_) => {}
+        }
+        None
     }
 
     /// The place in its list of the thing that `node` names.

@@ -28,6 +28,9 @@ impl<'a> Lowering<'a> {
             timeout: table.duration("timeout").unwrap_or_default(),
             connect_timeout: table.duration("connect_timeout").unwrap_or_default(),
             retry: table.given("retry").map(Self::retry),
+            deadline_header: table
+                .node("deadline_header")
+                .and_then(|node| self.settable(node)),
             health: table.given("health").map(Self::health),
             max_connections: table.count("max_connections"),
             max_requests: table.count("max_requests"),

@@ -167,6 +167,7 @@ pub fn spec(addresses: &[SocketAddr]) -> UpstreamSpec {
         timeout: PATIENCE,
         connect_timeout: PATIENCE,
         retry: None,
+        deadline_header: None,
         health: None,
         max_connections: None,
         max_requests: None,
