@@ -134,6 +134,12 @@ impl Expression {
         self.0.node.kind()
     }
 
+    /// The keys that its value has whenever it has one, where that is plain to see, each with the
+    /// type of what stands under it.
+    pub fn known_keys(&self) -> Vec<(String, Option<Type>)> {
+        self.0.node.keys()
+    }
+
     pub fn evaluate(&self, scope: &dyn Scope, budget: &Budget) -> Result<Value, EvalError> {
         Machine::new(scope, budget).value(&self.0.node)
     }

@@ -83,6 +83,38 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The keys that its value always has, where that is plain to see.
+    pub(super) fn keys(&self) -> Vec<(String, Option<Type>)> {
+        let text = |key: &Value| Some(key.to_text().ok()?.into_owned());
+        match self {
+            Self::Constant(Value::Map(map)) => map
+                .iter()
+                .filter_map(|(key, value)| Some((text(&key.value())?, Some(value.type_of()))))
+                .collect(),
+            Self::Map(entries) => entries
+                .iter()
+                .filter(|entry| !entry.optional)
+                .filter_map(|entry| match &entry.key {
+                    Self::Constant(key) => Some((text(key)?, entry.value.kind())),
+                    _ => None,
+                })
+                .collect(),
+            Self::Bind(_, body) => body.keys(),
+            Self::Conditional(parts) => {
+                let [_, then, otherwise] = &**parts;
+                let others = otherwise.keys();
+                let shared = then.keys().into_iter().filter_map(|(key, kind)| {
+                    let (_, other) = others.iter().find(|(other, _)| *other == key)?;
+                    Some((key, kind.filter(|kind| *other == Some(*kind))))
+                });
+                shared.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// An element of a list; an optional one only stands in it where there is a value.
 #[derive(Debug)]
 pub(super) struct Element {

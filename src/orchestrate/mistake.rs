@@ -45,6 +45,16 @@ pub enum PlanMistakeKind {
     DefaultWithoutOptional {
         name: String,
     },
+    /// Parts whose objects are to stand side by side are known to have the same key.
+    SameKey {
+        key: String,
+        first: String,
+        second: String,
+    },
+    /// A part is known to be no object where the merge takes objects.
+    NoObject {
+        name: String,
+    },
 }
 
 impl PlanMistakeKind {
@@ -73,6 +83,12 @@ impl PlanMistakeKind {
             }
             Self::DefaultWithoutOptional { .. } => {
                 "add `optional = true`, or remove the default".to_owned()
+            }
+            Self::SameKey { .. } => "say which of them counts with `on_conflict = \"first\"` or \
+                 `\"last\"`, or give one of the keys another name"
+                .to_owned(),
+            Self::NoObject { .. } => {
+                "use `merge = \"nest\"`, or make the response with `body`".to_owned()
             }
         }
     }
@@ -113,6 +129,14 @@ impl fmt::Display for PlanMistakeKind {
             Self::DefaultWithoutOptional { name } => write!(
                 f,
                 "the default of step `{name}` never stands in: the step is required"
+            ),
+            Self::SameKey { key, first, second } => write!(
+                f,
+                "the parts `{first}` and `{second}` both have the key `{key}`"
+            ),
+            Self::NoObject { name } => write!(
+                f,
+                "the part `{name}` is no object, and this merge puts objects side by side"
             ),
         }
     }

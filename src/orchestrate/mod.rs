@@ -3,6 +3,7 @@
 pub mod spec;
 pub mod plan;
 pub mod mistake;
+mod collide;
 mod facts;
 pub mod state;
 mod scope;

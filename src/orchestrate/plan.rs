@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::collide;
 use super::mistake::{PlanMistake, PlanMistakeKind};
 use super::spec::{BodySpec, CallSpec, FlowSpec, FlowStep, Merge, StepKind, StepSpec, WaitSpec};
 use super::state::StepSet;
@@ -210,6 +211,7 @@ impl Plan {
         self.check_cycles(&mut mistakes);
         self.check_use(response, &mut mistakes);
         self.check_writes(&mut mistakes);
+        mistakes.extend(collide::mistakes(&self.spec));
         for (place, step) in self.spec.steps.iter().enumerate() {
             let mut mistake = |kind| {
                 mistakes.push(PlanMistake {

@@ -403,8 +403,7 @@ fn a_step_can_be_another_flow_or_a_wait_or_a_list_of_calls() {
          steps.later = { wait = 'request.time' }\n\
          steps.each = { call = 'GET a:/{item.id}/{index}', foreach = 'steps.list.body', max_items = 5, chunk = 2, distinct = false }\n\
          steps.inner = { flow = 'inner', timeout = '1s', body = \"{'a': 1}\" }\n\
-         steps.again = { flow = 'inner' }\n\
-         response.merge = 'deep'\nresponse.on_conflict = 'last'\n",
+         steps.again = { flow = 'inner' }\n",
     );
     let ActionSpec::Flow(flow) = &spec.routes[0].action else {
         panic!("not a flow");
