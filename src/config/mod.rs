@@ -13,6 +13,8 @@ mod check;
 mod environment;
 mod files;
 mod findings;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod keys;
 mod lower;
 mod masked;

@@ -16,6 +16,8 @@ mod error;
 mod evaluate;
 mod fill;
 pub mod functions;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod literal;
 mod lookup;
 mod macros;

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use super::buffer::Input;
 use super::chunk::{CHUNK_END, Decoder, Piece, write_end, write_size};
 use super::client::OutgoingHead;
-use super::fields::HeadLimits;
+use super::fields::{HeadError, HeadLimits};
 use super::head::{RequestHead, RequestParser, ResponseHead, ResponseParser};
 use super::write::{Encoding, ResponseFacts, write_request, write_response};
 
@@ -66,7 +66,7 @@ fn read_request(pieces: &[&[u8]]) -> Option<Result<RequestHead, &'static str>> {
         waiting.extend_from_slice(piece);
         match parser.parse(&waiting) {
             Err(error) => return Some(Err(error.reason())),
-            Ok((_, true)) => return Some(parser.finish().map_err(|error| error.reason())),
+            Ok((_, true)) => return Some(parser.finish().map_err(HeadError::reason)),
             Ok((consumed, false)) => drop(waiting.drain(..consumed)),
         }
     }
@@ -113,7 +113,7 @@ fn read_response(pieces: &[&[u8]], method: &Method) -> Option<Result<ResponseHea
         waiting.extend_from_slice(piece);
         match parser.parse(&waiting) {
             Err(error) => return Some(Err(error.reason())),
-            Ok((_, true)) => return Some(parser.finish(method).map_err(|error| error.reason())),
+            Ok((_, true)) => return Some(parser.finish(method).map_err(HeadError::reason)),
             Ok((consumed, false)) => drop(waiting.drain(..consumed)),
         }
     }
@@ -160,4 +160,25 @@ fn read_chunks(pieces: &[&[u8]]) -> Chunks {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_keep_the_promises(
+            bytes in any::<Vec<u8>>(),
+            head in "[ -~]((GET|POST) /[a-z?]{0,4} HTTP/1\\.[01]|HTTP/1\\.1 [12]0[0-9] OK)\r\n(Host: a\r\n|X: [a-z]{0,3}\r\n|Content-Length: [0-9]\r\n){0,4}\r\n",
+            body in "[ -~]([0-5]\r\n[a-z]{0,5}\r\n){0,3}0\r\n(X: y\r\n)?\r\n",
+        ) {
+            for text in [&*bytes, head.as_bytes(), body.as_bytes()] {
+                request_head(text);
+                response_head(text);
+                chunks(text);
+            }
+        }
+    }
 }

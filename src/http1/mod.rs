@@ -12,7 +12,7 @@ pub mod connection;
 mod drain;
 mod fields;
 mod framing;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod head;
 mod request_body;

@@ -8,6 +8,9 @@ pub const DEPTH_DEFAULT: usize = 128;
 /// How deep they may nest at all: a greater bound asked for is cut to this one.
 pub const DEPTH_MAX: usize = 1024;
 
+/// What a text is refused for that others may take.
+pub(super) const TOO_DEEP: &str = "nested too deeply";
+
 /// Why bytes are not one JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {offset}")]
@@ -127,7 +130,7 @@ impl Checker<'_> {
             Some(b'"') => self.string(at)?,
             Some(b'{') => {
                 if !self.open.push(true) {
-                    return self.fail(at, "nested too deeply");
+                    return self.fail(at, TOO_DEEP);
                 }
                 let inside = skip_space(self.text, at + 1);
                 if self.peek(inside) != Some(b'}') {
@@ -138,7 +141,7 @@ impl Checker<'_> {
             }
             Some(b'[') => {
                 if !self.open.push(false) {
-                    return self.fail(at, "nested too deeply");
+                    return self.fail(at, TOO_DEEP);
                 }
                 let inside = skip_space(self.text, at + 1);
                 if self.peek(inside) != Some(b']') {

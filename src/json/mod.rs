@@ -5,6 +5,8 @@
 //! key order and escapes exactly as they came.
 
 mod check;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod scan;
 mod slice;
 mod text;

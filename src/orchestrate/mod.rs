@@ -9,6 +9,8 @@ pub mod state;
 mod scope;
 mod call;
 mod foreach;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod run;
 mod splice;
 mod merge;
