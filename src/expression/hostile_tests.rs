@@ -327,6 +327,75 @@ const READERS: &[&str] = &[
     "optional.ofNonZeroValue(body.a).hasValue()",
 ];
 
+/// Expressions made of the ways to read, pick and compute, within each other.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(
+        &[
+            "body",
+            "body.a",
+            "body.b",
+            "body['c']",
+            "body[0]",
+            "body[1].a",
+            "1",
+            "-2",
+            "0.5",
+            "true",
+            "null",
+            "'a'",
+            "'x y'",
+            "[]",
+            "{}",
+        ][..],
+    )
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(3, 16, 3, |inner| {
+        let each = prop::sample::select(
+            &[
+                "map", "filter", "all", "exists", "sortBy", "groupBy", "indexBy",
+            ][..],
+        );
+        let picks = prop::sample::select(
+            &[
+                ".a",
+                "[0]",
+                ".size()",
+                ".keys()",
+                ".values()",
+                ".first()",
+                ".last()",
+                ".reverse()",
+                ".distinct()",
+                ".flatten()",
+                ".pick(['a', 'b'])",
+                ".omit(['a'])",
+                ".slice(0, 2)",
+                ".sort()",
+                ".sum()",
+            ][..],
+        );
+        let between = prop::sample::select(&["==", "!=", "<", "in", "&&", "||", "+"][..]);
+        prop_oneof![
+            (inner.clone(), picks).prop_map(|(of, pick)| format!("({of}){pick}")),
+            // The element is read as the body was.
+            (inner.clone(), each, inner.clone()).prop_map(|(of, each, with)| format!(
+                "({of}).{each}(x, {})",
+                with.replace("body", "x")
+            )),
+            (inner.clone(), between, inner.clone())
+                .prop_map(|(one, how, other)| format!("({one}) {how} ({other})")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(one, other)| format!("{{'a': {one}, 'b': [{other}, {one}]}}")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(one, other)| format!("default({one}, {other})")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(one, other)| format!("({one}).merge({other})")),
+            (inner.clone(), inner.clone(), inner)
+                .prop_map(|(when, then, not)| format!("({when}) == true ? {then} : {not}")),
+        ]
+    })
+}
+
 #[test]
 fn an_object_that_is_read_often_answers_the_same_each_time() {
     let long = "x".repeat(300);
@@ -371,6 +440,32 @@ proptest! {
             }
             (Err(lazy), Err(eager)) => prop_assert_eq!(lazy.kind, eager.kind),
             (lazy, eager) => prop_assert!(false, "{} of {}: {:?} and {:?}", reader, text, lazy, eager),
+        }
+    }
+
+    #[test]
+    fn spliced_and_evaluated_give_the_same_answer(text in document(), expression in expression()) {
+        let Ok(expression) = compile(&expression) else {
+            return Ok(());
+        };
+        // What no integer holds is computed with as what it is near to.
+        prop_assume!(!(expression.text().contains(['+', '(']) && text.contains("1234567")));
+        let slice = Json::try_from(&*text).unwrap();
+        let answer = |body: Value| expression.evaluate(&Body(body), &Budget::default());
+        match (answer(Value::Json(slice.clone())), answer(tree(&slice))) {
+            (Ok(spliced), Ok(evaluated)) => {
+                let same = operators::equal(&spliced, &evaluated, &Budget::default()).unwrap();
+                prop_assert!(same, "{expression} of {text}: {spliced:?} and {evaluated:?}");
+                let (spliced, evaluated) = (spliced.to_json(1 << 20), evaluated.to_json(1 << 20));
+                prop_assert_eq!(spliced.is_ok(), evaluated.is_ok(), "{} of {}", expression, text);
+                if let (Ok(spliced), Ok(evaluated)) = (spliced, evaluated) {
+                    let read = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+                    let (spliced, evaluated) = (read(&spliced), read(&evaluated));
+                    prop_assert!(alike(&spliced, &evaluated), "{expression} of {text}: {spliced} and {evaluated}");
+                }
+            }
+            (Err(spliced), Err(evaluated)) => prop_assert_eq!(spliced.kind, evaluated.kind, "{} of {}", expression, text),
+            (spliced, evaluated) => prop_assert!(false, "{expression} of {text}: {spliced:?} and {evaluated:?}"),
         }
     }
 
@@ -425,6 +520,23 @@ proptest! {
         let quoted = evaluate(&format!("strings.quote({})", literal_of(&text))).unwrap();
         let again = evaluate(&quoted.as_text().unwrap()).unwrap();
         prop_assert_eq!(again.as_text().unwrap(), text);
+    }
+}
+
+/// The same JSON in the same order, whatever the text of its numbers.
+fn alike(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+    use serde_json::Value as Tree;
+    match (one, other) {
+        (Tree::Number(one), Tree::Number(other)) => one.as_f64() == other.as_f64(),
+        (Tree::Array(one), Tree::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| alike(one, other))
+        }
+        (Tree::Object(one), Tree::Object(other)) => {
+            let mut both = one.iter().zip(other);
+            one.len() == other.len()
+                && both.all(|((key, one), (its, other))| key == its && alike(one, other))
+        }
+        (one, other) => one == other,
     }
 }
 

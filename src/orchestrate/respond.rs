@@ -244,3 +244,41 @@ fn value_body(value: &Value, limit: usize) -> Result<Body, EvalError> {
         .map_err(too_large)?;
     Ok(splice.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::Map;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_spliced_body_is_what_writing_the_value_gives(
+            members in prop::collection::vec(
+                ("[a-c\"\u{e9}]{0,3}", "(\\[|\\{|\"a\":|1e400|\\]|\\}|,| |\n){0,6}|0.10|null", any::<i64>(), any::<bool>()),
+                0..6,
+            ),
+            large in any::<bool>(),
+        ) {
+            let mut map = Map::new();
+            for (name, text, number, moved) in members {
+                let value = match Json::try_from(text.as_str()) {
+                    Ok(json) if moved => Value::Json(json),
+                    _ => Value::Int(number),
+                };
+                map.insert(Key::String(name.into()), value);
+            }
+            if large {
+                let text = format!("\"{}\"", "x".repeat(70_000));
+                map.insert(Key::String("large".into()), Value::Json(Json::try_from(text.as_str()).unwrap()));
+            }
+            let value = Value::Map(Arc::new(map));
+            let spliced = match value_body(&value, 1 << 20).unwrap() {
+                Body::Full(text) => text.to_vec(),
+                Body::Parts(pieces) => pieces.into_iter().flatten().collect(),
+                body => panic!("{body:?}"),
+            };
+            prop_assert_eq!(spliced, value.to_json(1 << 20).unwrap());
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod support;
 mod admin;
 mod body;
 mod cli;
+mod composition;
 mod drain;
 mod flow;
 mod guard;
