@@ -10,16 +10,20 @@
 
 use std::hint::black_box;
 
+use bytes::Bytes;
 use concertina::exchange::CanonicalPath;
 use concertina::expression::{
     Budget, EvalError, Expression, Names, PathName, Place, Scope, StepField, Template, Value,
     Variable,
 };
 use concertina::json::{self, Json};
+use concertina::orchestrate::merge::{Part, merge};
+use concertina::orchestrate::{Merge, OnConflict};
 use concertina::route::{Entry, PathPattern, Table};
 use divan::Bencher;
 use divan::counter::BytesCount;
 use http::Method;
+use serde_json::Value as Tree;
 
 fn main() {
     divan::main();
@@ -136,6 +140,108 @@ fn shape_each_order(bencher: Bencher<'_, '_>, bytes: usize) {
         let value = expression.evaluate(&scope, &Budget::default()).unwrap();
         value.to_json(usize::MAX).unwrap()
     });
+}
+
+/// The same with a tree of values, for comparison: the part is parsed, and the answer is written.
+#[divan::bench(args = [2_000, 10_000])]
+fn shape_each_order_by_tree(bencher: Bencher<'_, '_>, bytes: usize) {
+    let text = document(bytes);
+    bencher.bench(|| {
+        let tree: Tree = serde_json::from_str(black_box(&text)).unwrap();
+        let orders = tree.as_array().unwrap().iter();
+        let shaped: Vec<Tree> = orders
+            .map(|order| serde_json::json!({"id": order["id"], "total": order["total"]}))
+            .collect();
+        serde_json::to_vec(&shaped).unwrap()
+    });
+}
+
+/// A body expression that picks one field out of a part.
+#[divan::bench(args = [2_000, 10_000, 100_000])]
+fn pick_the_last_order(bencher: Bencher<'_, '_>, bytes: usize) {
+    let expression = compile("steps.orders.body.last().total");
+    let scope = parts(bytes);
+    bencher.bench(|| {
+        let value = expression.evaluate(&scope, &Budget::default()).unwrap();
+        value.to_json(usize::MAX).unwrap()
+    });
+}
+
+/// The same with a tree of values, for comparison.
+#[divan::bench(args = [2_000, 10_000, 100_000])]
+fn pick_the_last_order_by_tree(bencher: Bencher<'_, '_>, bytes: usize) {
+    let text = document(bytes);
+    bencher.bench(|| {
+        let tree: Tree = serde_json::from_str(black_box(&text)).unwrap();
+        tree.as_array().and_then(|orders| orders.last()).unwrap()["total"].to_string()
+    });
+}
+
+/// Three parts of about `bytes` bytes together: objects with keys of their own, and one in common
+/// where `shared`.
+fn objects(bytes: usize, shared: bool) -> Vec<Bytes> {
+    let common = if shared { r#""shop":{"id":7},"# } else { "" };
+    let part = |name| format!("{{{common}\"{name}\":{}}}", document(bytes / 3));
+    ["profile", "orders", "offers"]
+        .map(|name| part(name).into())
+        .to_vec()
+}
+
+/// Checking three parts and merging them into one body.
+fn merge_parts(bencher: Bencher<'_, '_>, how: Merge, texts: Vec<Bytes>) {
+    bencher.bench(|| {
+        let parts: Vec<Part> = black_box(&texts)
+            .iter()
+            .map(|text| Part {
+                name: "part".into(),
+                json: Json::parse(text.clone(), json::DEPTH_DEFAULT).unwrap(),
+            })
+            .collect();
+        merge(how, OnConflict::Last, &parts, usize::MAX).unwrap()
+    });
+}
+
+#[divan::bench(args = [2_000, 10_000, 100_000, 1_000_000])]
+fn merge_nest(bencher: Bencher<'_, '_>, bytes: usize) {
+    merge_parts(bencher, Merge::Nest, objects(bytes, false));
+}
+
+/// No key in common: what stands between the braces is moved whole.
+#[divan::bench(args = [2_000, 10_000, 100_000, 1_000_000])]
+fn merge_flatten(bencher: Bencher<'_, '_>, bytes: usize) {
+    merge_parts(bencher, Merge::Flatten, objects(bytes, false));
+}
+
+/// A key in common, whose objects are merged.
+#[divan::bench(args = [2_000, 10_000, 100_000, 1_000_000])]
+fn merge_deep(bencher: Bencher<'_, '_>, bytes: usize) {
+    merge_parts(bencher, Merge::Deep, objects(bytes, true));
+}
+
+#[divan::bench(args = [2_000, 10_000, 100_000, 1_000_000])]
+fn merge_concat(bencher: Bencher<'_, '_>, bytes: usize) {
+    merge_parts(bencher, Merge::Concat, vec![document(bytes / 3).into(); 3]);
+}
+
+/// Nesting with trees of values, for comparison: each part is parsed, and the answer is written.
+#[divan::bench(args = [2_000, 10_000, 100_000, 1_000_000])]
+fn merge_nest_by_tree(bencher: Bencher<'_, '_>, bytes: usize) {
+    let texts = objects(bytes, false);
+    bencher.bench(|| {
+        let mut merged = serde_json::Map::new();
+        for (place, text) in black_box(&texts).iter().enumerate() {
+            let tree: Tree = serde_json::from_slice(text).unwrap();
+            merged.insert(place.to_string(), tree);
+        }
+        serde_json::to_vec(&merged).unwrap()
+    });
+}
+
+/// The floor of all merges: copying the bytes, unchecked.
+#[divan::bench(args = [2_000, 10_000, 100_000, 1_000_000])]
+fn merge_by_copying(bencher: Bencher<'_, '_>, bytes: usize) {
+    let texts = objects(bytes, false);
+    bencher.bench(|| black_box(&texts).concat());
 }
 
 /// The target of a call with one parameter in it.

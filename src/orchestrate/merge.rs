@@ -14,13 +14,14 @@ use crate::exchange::Body;
 use crate::json::{Json, Kind, write_string};
 
 /// What a step contributes.
-pub(super) struct Part {
-    pub(super) name: Arc<str>,
-    pub(super) json: Json,
+pub struct Part {
+    /// The step's name.
+    pub name: Arc<str>,
+    pub json: Json,
 }
 
 /// The parts as one body of at most `limit` bytes.
-pub(super) fn merge(
+pub fn merge(
     how: Merge,
     on_conflict: OnConflict,
     parts: &[Part],

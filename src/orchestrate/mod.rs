@@ -13,7 +13,7 @@ mod foreach;
 pub mod fuzz;
 pub mod run;
 mod splice;
-mod merge;
+pub mod merge;
 mod cache_control;
 mod respond;
 pub mod on_error;
