@@ -11,6 +11,7 @@ pub mod worker;
 pub mod serve;
 pub mod snapshot;
 pub mod pipeline;
+pub mod progressive;
 pub mod record;
 pub mod error;
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 
 use crate::config::RespondBody;
 use crate::decode::Content;
@@ -17,7 +18,8 @@ use crate::guard::Admission;
 use crate::guard::limit::append_fields;
 use crate::orchestrate::on_error::instead;
 use crate::orchestrate::run::FlowInput;
-use crate::orchestrate::{Call, ErrorFacts, Local, Plan};
+use crate::orchestrate::{Call, ErrorFacts, FlowAnswer, FlowError, Local, Plan};
+use crate::progressive::{Format, Parts, Progress};
 use crate::record::{Notes, Record};
 use crate::route::Params;
 use crate::route::scope::RequestScope;
@@ -110,7 +112,10 @@ impl Turn<'_> {
                 // Boxed: its state is large, and of no use to exchanges answered in another way.
                 Ok(Box::pin(self.calls().make(*upstream, outgoing, note)).await?)
             }
-            Action::Flow(plan) => self.compose(plan, exchange, body, notes).await,
+            Action::Flow(plan) => match self.asked_for_parts(exchange) {
+                None => self.compose(plan, exchange, body, notes).await,
+                Some(format) => Box::pin(self.progress(plan, format, exchange, body, notes)).await,
+            },
             Action::Respond {
                 status,
                 headers,
@@ -207,6 +212,46 @@ impl Turn<'_> {
         Ok(Response::new(answer.status, answer.headers, answer.body))
     }
 
+    /// How the client wants the parts of the answer as they become final, where the route lets it.
+    fn asked_for_parts(&self, exchange: &Exchange) -> Option<Format> {
+        let format = self
+            .route
+            .progressive
+            .then(|| Format::asked(&exchange.headers));
+        format.flatten()
+    }
+
+    /// Runs a flow and answers with its first part; the others follow in the body. What fails
+    /// before the first part is an error like any other.
+    async fn progress(
+        &self,
+        plan: &Arc<Plan>,
+        format: Format,
+        exchange: &Exchange,
+        body: Body,
+        notes: &mut Notes,
+    ) -> Result<Response, GatewayError> {
+        let mut headers = fields(&plan.spec().response.headers, &self.scope(exchange))?;
+        let progress = Rc::new(Progress::new(format, exchange.id.as_str()));
+        let run = Progression {
+            worker: Rc::clone(self.worker),
+            gateway: notes.snapshot(),
+            plan: Arc::clone(plan),
+            params: self.params.clone(),
+            caller: self.caller.cloned(),
+            exchange: exchange.clone(),
+            body,
+            body_bytes: self.body_bytes,
+            deadline: exchange.started + self.route.timeout,
+        };
+        let mut parts = Parts::new(Box::pin(run.run(Rc::clone(&progress))), &progress);
+        parts.first().await?;
+        notes.progresses(progress);
+        headers.set("content-type", format.content_type().as_bytes());
+        headers.set("cache-control", b"no-store");
+        Ok(Response::new(StatusCode::OK, headers, Body::stream(parts)))
+    }
+
     /// The request that a proxy route sends on.
     fn outgoing(
         &self,
@@ -261,7 +306,42 @@ impl Turn<'_> {
                 response.headers.set(name, value);
             }
         }
+        if self.route.progressive {
+            // RFC 9110, 12.5.5: what is answered here depends on it.
+            response.headers.append("vary", b"accept");
+        }
         Ok(())
+    }
+}
+
+/// A run that outlives the call which began it: everything that it reads is its own.
+struct Progression {
+    worker: Rc<Worker>,
+    gateway: Rc<Arc<Snapshot>>,
+    plan: Arc<Plan>,
+    params: Params,
+    caller: Option<Caller>,
+    exchange: Exchange,
+    body: Body,
+    body_bytes: u64,
+    deadline: Instant,
+}
+
+impl Progression {
+    async fn run(self, progress: Rc<Progress>) -> Result<FlowAnswer, FlowError> {
+        let input = FlowInput {
+            scope: &RequestScope::new(&self.exchange, &self.params, self.caller.as_ref()),
+            exchange: &self.exchange,
+            body: self.body,
+            content: Content::of(&self.exchange.headers),
+            body_bytes: self.body_bytes,
+            deadline: self.deadline,
+            call: &Calls {
+                worker: &self.worker,
+                gateway: &self.gateway,
+            },
+        };
+        self.plan.run_progressively(input, &*progress).await
     }
 }
 

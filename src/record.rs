@@ -13,6 +13,7 @@ use crate::guard::{Admission, Refusal};
 use crate::observe::metrics::{ExchangeEnd, RouteCells};
 use crate::observe::{self, Part};
 use crate::orchestrate::outcome::PartReport;
+use crate::progressive::Progress;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::CallNote;
 use crate::worker::Worker;
@@ -42,6 +43,8 @@ pub struct Notes {
     received: Rc<Cell<u64>>,
     sent: u64,
     complete: bool,
+    /// Of an answer that is sent in parts: its outcome is known at its end.
+    progress: Option<Rc<Progress>>,
 }
 
 impl Record {
@@ -61,6 +64,7 @@ impl Record {
                 received: Rc::default(),
                 sent: 0,
                 complete: false,
+                progress: None,
             },
         }
     }
@@ -145,6 +149,32 @@ impl Notes {
         self.parts = parts;
     }
 
+    /// The snapshot that the request meets.
+    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        Rc::clone(&self.gateway)
+    }
+
+    /// The answer is sent in parts, while the flow still runs.
+    pub fn progresses(&mut self, progress: Rc<Progress>) {
+        self.progress = Some(progress);
+    }
+
+    /// Takes over what became of an answer in parts: the status that the whole would have had
+    /// stands for the 200 that its head had to say.
+    fn conclude(&mut self, request_id: &str) {
+        let Some(progress) = self.progress.take() else {
+            return;
+        };
+        let standing = progress.take_standing();
+        if let Some(status) = standing.status {
+            self.status = Some(status);
+        }
+        if let Some(error) = standing.error {
+            self.failed(error, request_id);
+        }
+        self.composed(standing.parts);
+    }
+
     /// The guard let the request pass.
     pub fn admitted(&mut self, admission: Admission) {
         if let Some(caller) = &admission.caller {
@@ -223,6 +253,7 @@ impl Finish for Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let duration = Instant::now().duration_since(self.exchange.started);
+        self.notes.conclude(self.exchange.id.as_str());
         let notes = &self.notes;
         if notes.route.is_none() {
             notes.cells().begin();

@@ -55,6 +55,8 @@ pub struct Route {
     pub on_error: Vec<OnErrorSpec>,
     pub body_bytes: Option<u64>,
     pub intake: IntakeSpec,
+    /// Clients that ask for it get the parts of its flow as they become final.
+    pub progressive: bool,
     pub metrics: Arc<RouteMetrics>,
     /// Of the steps of its flow, in the order of the file.
     pub parts: Vec<Arc<PartMetrics>>,
@@ -66,7 +68,7 @@ pub enum Action {
         upstream: usize,
         rewrite: Option<Template>,
     },
-    Flow(Box<Plan>),
+    Flow(Arc<Plan>),
     Respond {
         status: StatusCode,
         headers: Vec<(String, Template)>,
@@ -196,7 +198,7 @@ impl Route {
                 rewrite: rewrite.clone(),
             },
             ActionSpec::Flow(flow) => Plan::new((**flow).clone())
-                .map(|plan| Action::Flow(Box::new(plan)))
+                .map(|plan| Action::Flow(Arc::new(plan)))
                 .map_err(|_| {
                     BuildError(format!("the flow of route `{}` has mistakes", spec.name))
                 })?,
@@ -236,6 +238,7 @@ impl Route {
             on_error: spec.on_error.clone(),
             body_bytes: spec.body_bytes,
             intake: spec.intake.clone(),
+            progressive: spec.progressive,
             metrics: metrics.route(&spec.name),
             parts,
         })

@@ -25,7 +25,14 @@ const LAYERS: [&[&str]; 18] = [
     &["config"],
     &["admin"],
     // What knows all stages.
-    &["snapshot", "record", "pipeline", "serve", "worker"],
+    &[
+        "snapshot",
+        "progressive",
+        "record",
+        "pipeline",
+        "serve",
+        "worker",
+    ],
     &["gateway", "operations"],
     &["cli", "main", "lib"],
 ];

@@ -88,6 +88,8 @@ pub struct RouteSpec {
     pub body_bytes: Option<u64>,
     /// Which bodies are taken, and bounds for some.
     pub intake: IntakeSpec,
+    /// Clients that ask for it get the parts of its flow as they become final.
+    pub progressive: bool,
 }
 
 /// What a route does.

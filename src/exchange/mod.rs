@@ -3,6 +3,7 @@
 //! This is the seam between HTTP on the wire (`http1`, and hyper for HTTP/2) and the stages: an
 //! engine turns bytes into a [`Request`] and a [`Response`] into bytes, and knows nothing else.
 
+pub mod accept;
 pub mod begin;
 pub mod body;
 pub mod caller;
@@ -182,7 +183,7 @@ impl Peer {
 }
 
 /// One request on its way through the stages: everything about it but its body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exchange {
     pub id: RequestId,
     pub method: Method,

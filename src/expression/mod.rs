@@ -58,6 +58,7 @@ pub use value::{Type, Value};
 use evaluate::Machine;
 use node::Node;
 use resolve::Resolver;
+use syntax::{Syntax, SyntaxKind};
 
 /// A compiled expression. Cheap to clone.
 #[derive(Clone)]
@@ -67,6 +68,8 @@ struct Compiled {
     text: Box<str>,
     node: Node,
     reads: Reads,
+    /// Of a map whose keys are texts known at load: each key and its value.
+    members: Vec<(Arc<str>, Expression)>,
 }
 
 impl Expression {
@@ -102,6 +105,7 @@ impl Expression {
             text: part.trim().into(),
             node,
             reads: resolver.reads,
+            members: members(text, &syntax, names),
         })))
     }
 
@@ -113,6 +117,12 @@ impl Expression {
     /// What it needs before it can be evaluated.
     pub fn reads(&self) -> &Reads {
         &self.0.reads
+    }
+
+    /// Of a map that is written out with keys known at load, `{'a': ..., 'b': ...}`: each key and
+    /// its value, in order, to be evaluated by itself. Empty for anything else.
+    pub fn members(&self) -> &[(Arc<str>, Self)] {
+        &self.0.members
     }
 
     /// The variable that the whole expression is, such as `body` alone.
@@ -150,6 +160,33 @@ impl Expression {
     pub fn decide(&self, scope: &dyn Scope, budget: &Budget) -> Result<bool, EvalError> {
         Machine::new(scope, budget).decide(&self.0.node)
     }
+}
+
+/// The members of a map that is written out; none where a key is computed, optional or repeated.
+fn members(text: &str, syntax: &Syntax, names: &Names<'_>) -> Vec<(Arc<str>, Expression)> {
+    let SyntaxKind::Map(pairs) = &syntax.kind else {
+        return Vec::new();
+    };
+    let mut members: Vec<(Arc<str>, Expression)> = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let SyntaxKind::Literal(Value::String(key)) = &pair.key.kind else {
+            return Vec::new();
+        };
+        if pair.optional || members.iter().any(|(known, _)| **known == **key) {
+            return Vec::new();
+        }
+        // The map as a whole was resolved without a mistake, so this is too.
+        let mut resolver = Resolver::new(names);
+        let node = resolver.node(&pair.value);
+        let value = Expression(Arc::new(Compiled {
+            text: text.get(pair.value.at.clone()).unwrap_or_default().into(),
+            node,
+            reads: resolver.reads,
+            members: Vec::new(),
+        }));
+        members.push((Arc::from(&**key), value));
+    }
+    members
 }
 
 /// As it stands in the file.

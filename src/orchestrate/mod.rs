@@ -15,6 +15,7 @@ pub mod run;
 mod splice;
 pub mod merge;
 mod cache_control;
+mod progress;
 mod respond;
 pub mod on_error;
 pub mod outcome;
@@ -29,6 +30,8 @@ mod hedge_tests;
 mod nest_tests;
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod progress_tests;
 #[cfg(test)]
 mod run_tests;
 #[cfg(test)]
@@ -46,6 +49,7 @@ pub use outcome::{
     Failure, FlowAnswer, FlowError, FlowFault, MergeError, Outcome, PartReport, parts_header,
 };
 pub use plan::{BodyUse, Plan, STEPS_MAX, Wait, Why};
+pub use progress::{FinalPart, Outlet};
 pub use run::FlowInput;
 pub use spec::{
     BodySpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict, ResponseSpec,

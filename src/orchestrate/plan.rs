@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::collide;
 use super::mistake::{PlanMistake, PlanMistakeKind};
+use super::progress::Member;
 use super::spec::{BodySpec, CallSpec, FlowSpec, FlowStep, Merge, StepKind, StepSpec, WaitSpec};
 use super::state::StepSet;
 use crate::expression::Reads;
@@ -21,6 +22,8 @@ pub struct Plan {
     body_use: BodyUse,
     /// What a `first` merge chooses from; empty with any other.
     candidates: StepSet,
+    /// What can be given away before the flow has ended.
+    members: Vec<Member>,
 }
 
 /// What is known of a step before any request.
@@ -113,6 +116,7 @@ impl Plan {
         }
         let plan = Self {
             candidates: candidates(&spec, &nodes),
+            members: Member::all(&spec),
             spec,
             nodes,
             body_use,
@@ -175,6 +179,11 @@ impl Plan {
     /// What a `first` merge chooses from; empty with any other.
     pub(super) const fn candidates(&self) -> StepSet {
         self.candidates
+    }
+
+    /// The members of the response's body that can be given away one by one.
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
     }
 
     pub(super) fn nodes(&self) -> &[Node] {

@@ -13,6 +13,7 @@ use super::outcome::{
     FlowAnswer, FlowError, FlowFault, MergeError, Outcome, PartReport, parts_header,
 };
 use super::plan::{Node, Plan};
+use super::progress::has_no_body;
 use super::spec::StepKind;
 use super::splice::Splice;
 use super::state::{RunState, StepState};
@@ -82,8 +83,7 @@ impl Plan {
         let response = &self.spec().response;
         let status = response.status.unwrap_or(StatusCode::OK);
         let mut headers = Headers::with_capacity(4, 128);
-        // RFC 9110, 6.4.1: these have no content.
-        let body = if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        let body = if has_no_body(status) {
             Body::Empty
         } else {
             headers.append("content-type", b"application/json");
@@ -138,7 +138,7 @@ impl Plan {
     }
 
     /// No response is larger than its parts can be together.
-    fn response_bytes(&self) -> usize {
+    pub(super) fn response_bytes(&self) -> usize {
         usize::try_from(self.spec().part_bytes)
             .unwrap_or(usize::MAX)
             .saturating_mul(self.len() + 1)
@@ -196,7 +196,7 @@ fn report(node: &Node, step: &StepState, writes: bool, run_started: Instant) -> 
 }
 
 /// A computed value as checked JSON.
-fn value_json(value: &Value, limit: usize) -> Result<Json, EvalError> {
+pub(super) fn value_json(value: &Value, limit: usize) -> Result<Json, EvalError> {
     let text = value.to_json(limit)?;
     Json::parse(text, crate::json::DEPTH_MAX)
         .map_err(|error| EvalError::new(EvalErrorKind::Value, error.to_string()))

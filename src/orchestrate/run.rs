@@ -11,18 +11,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::call::{CallContext, Callee, NoReply, Reply};
 use super::foreach::{self, Each};
 use super::outcome::{Failure, FlowAnswer, FlowError, FlowFault, Outcome};
 use super::plan::{BodyUse, Plan};
+use super::progress::{Outlet, Showing};
+use super::respond::Blame;
 use super::scope::FlowScope;
 use super::spec::{ForeachSpec, StepKind, StepSpec, WaitSpec};
 use super::state::{RunState, Settled, Verdict};
 use super::{Call, Local};
 use crate::decode::{Content, Reading};
-use crate::exchange::{Body, BodyError, CallError, Exchange};
+use crate::exchange::{Body, BodyError, CallError, Exchange, Headers};
 use crate::expression::{Budget, EvalError, EvalErrorKind, Scope, Value};
 
 /// What a flow is run for, and with what.
@@ -45,6 +48,25 @@ pub struct FlowInput<'a> {
 impl Plan {
     /// Runs the flow once, in the caller's task. Dropping the future cancels every call at work.
     pub async fn run(&self, input: FlowInput<'_>) -> Result<FlowAnswer, FlowError> {
+        self.run_with(input, None).await
+    }
+
+    /// The same, giving the parts away as they become final; the answer at the end has status and
+    /// reports, and neither fields nor body. Nothing is given away before there was something to
+    /// wait for, so that what fails at once fails before the first part.
+    pub async fn run_progressively(
+        &self,
+        input: FlowInput<'_>,
+        outlet: &dyn Outlet,
+    ) -> Result<FlowAnswer, FlowError> {
+        self.run_with(input, Some(outlet)).await
+    }
+
+    async fn run_with(
+        &self,
+        input: FlowInput<'_>,
+        outlet: Option<&dyn Outlet>,
+    ) -> Result<FlowAnswer, FlowError> {
         let started = Instant::now();
         let FlowInput {
             scope,
@@ -78,10 +100,22 @@ impl Plan {
             budget: Budget::default(),
             state: RunState::new(self),
             is_late: false,
+            started,
+            showing: outlet.map(|outlet| Showing::new(self, outlet)),
         };
         let verdict = run.decide().await;
         let parts = self.reports(&run.state, started);
+        let verdict = match verdict {
+            Ok(verdict) => verdict,
+            Err(Blame { fault, step }) => return Err(FlowError { fault, step, parts }),
+        };
         match verdict {
+            Verdict::Answer if run.showing.is_some() => Ok(FlowAnswer {
+                status: self.spec().response.status.unwrap_or(StatusCode::OK),
+                headers: Headers::new(),
+                body: Body::Empty,
+                parts,
+            }),
             Verdict::Answer => self.answer(&run.state, &run.flow_scope(), &run.budget, parts),
             Verdict::Fails(step) => Err(FlowError {
                 fault: run.fault(step),
@@ -131,6 +165,9 @@ struct Run<'a> {
     state: RunState,
     /// The deadline has passed.
     is_late: bool,
+    started: Instant,
+    /// Of an answer that is given away part by part.
+    showing: Option<Showing<'a>>,
 }
 
 /// What a step does while the run waits for it.
@@ -202,17 +239,26 @@ impl<'a> AtWork<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Goes on until the run is decided.
-    async fn decide(&mut self) -> Verdict {
+    /// Goes on until the run is decided, or a part of it cannot be made.
+    async fn decide(&mut self) -> Result<Verdict, Blame> {
         let mut at_work = AtWork(Vec::with_capacity(self.plan.len()));
         let mut deadline = pin!(sleep_until(self.context.deadline));
+        let mut has_waited = false;
         loop {
-            if let Some(verdict) = self.start_ready(&mut at_work) {
-                return verdict;
+            let verdict = self.start_ready(&mut at_work);
+            let is_answer = verdict == Some(Verdict::Answer);
+            if is_answer || (has_waited && verdict.is_none()) {
+                self.show()?;
+            }
+            if let Some(verdict) = verdict {
+                return Ok(verdict);
             }
             if at_work.0.is_empty() {
                 // A plan has no cycle, so this is not met; but no wait is without end.
-                return Verdict::Answer;
+                return Ok(Verdict::Answer);
+            }
+            if let Some(showing) = &self.showing {
+                showing.stands(self.plan.reports(&self.state, self.started));
             }
             let mut done = poll_fn(|context| at_work.poll(deadline.as_mut(), context)).await;
             if done.is_empty() {
@@ -224,7 +270,22 @@ impl<'a> Run<'a> {
             for (step, work, one) in done {
                 self.finish(step, work, one, now);
             }
+            has_waited = true;
         }
+    }
+
+    /// Gives away the parts that have become final, where they are wanted one by one.
+    fn show(&mut self) -> Result<(), Blame> {
+        let Some(showing) = &mut self.showing else {
+            return Ok(());
+        };
+        let scope = FlowScope {
+            request: self.scope,
+            body: &self.body,
+            state: &self.state,
+            item: None,
+        };
+        showing.show(self.plan, &self.state, &scope, &self.budget)
     }
 
     /// Starts what may start, and what that settles at once lets start.

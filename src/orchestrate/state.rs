@@ -189,6 +189,11 @@ impl RunState {
         self.steps.get(step)?.settled.as_ref()
     }
 
+    /// Whether all of these steps have come to something.
+    pub fn have_settled(&self, steps: StepSet) -> bool {
+        steps.is_within(self.settled)
+    }
+
     pub fn start(&mut self, step: usize, now: Instant) {
         self.started.insert(step);
         if let Some(state) = self.steps.get_mut(step) {

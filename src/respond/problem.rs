@@ -58,7 +58,8 @@ impl Problem {
         Response::new(self.status, headers, self.body(request_id))
     }
 
-    fn body(&self, request_id: &str) -> Vec<u8> {
+    /// The JSON text that says so.
+    pub fn body(&self, request_id: &str) -> Vec<u8> {
         let mut body = Vec::with_capacity(256);
         body.extend_from_slice(b"{\"type\":\"urn:problem-type:concertina:");
         body.extend_from_slice(self.kind.as_bytes());

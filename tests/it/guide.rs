@@ -161,7 +161,8 @@ impl Stage {
         let mut headers = Vec::new();
         while let Some(word) = words.next() {
             match word {
-                "-i" => head = true,
+                "-N" => {}
+                "-i" | "-iN" => head = true,
                 "-H" => headers.push(words.next().unwrap().split_once(": ").unwrap()),
                 "--json" => {
                     method = "POST";

@@ -19,6 +19,7 @@ mod guide;
 mod hostile;
 mod memory;
 mod observe;
+mod progressive;
 mod proxy;
 mod reload;
 mod route;

@@ -150,6 +150,15 @@ pub static ROUTE: Section = Section {
         )
         .with(FLOW_KEYS),
         key(
+            "progressive",
+            Shape::Boolean,
+            Default::Boolean(false),
+            "A client that asks for `application/x-ndjson` or `text/event-stream` gets each part of the answer as soon as it is final, \
+             and the outcome last. Others get the answer as usual.",
+            "progressive = true",
+        )
+        .with(&["steps", "flow"]),
+        key(
             "flow",
             Shape::Name(Named::Flow),
             NOTHING,

@@ -81,6 +81,7 @@ impl<'a> Lowering<'a> {
         }
         self.plans.clear();
         let action = self.action(table, &scene);
+        self.may_progress(table, action.as_ref());
         let hosts = self.hosts(table);
         let methods = self.methods(table);
         let headers = self.headers(table, "headers", &scene.head());
@@ -126,6 +127,7 @@ impl<'a> Lowering<'a> {
             body_bytes: table
                 .node("body_bytes")
                 .and_then(|_| table.size("body_bytes")),
+            progressive: table.boolean("progressive"),
         });
     }
 
@@ -216,6 +218,25 @@ impl<'a> Lowering<'a> {
             });
         }
         rules
+    }
+
+    /// What is sent in parts is made of parts, under a head that is sent before them.
+    fn may_progress(&mut self, table: Reader<'a>, action: Option<&ActionSpec>) {
+        let (true, Some(ActionSpec::Flow(flow))) = (table.boolean("progressive"), action) else {
+            return;
+        };
+        let place = table.place_of("progressive");
+        if !flow.may_progress() {
+            self.mistake(place, "the answer of this flow is not made of parts that could be sent one by one")
+                .help("let `response.body` be a map with its keys written out, `{'a': steps.a.body}`, or leave it and `merge` out");
+        }
+        for (name, template) in &flow.response.headers {
+            let reads = template.reads();
+            if !reads.steps.is_empty() || reads.body {
+                self.mistake(place, format!("the header `{name}` of the response reads what is not there yet when its head is sent"))
+                    .help("let the header read the head of the request only, or put what it says into the body");
+            }
+        }
     }
 
     /// RFC 9110, 6.4.1: some statuses have no content.

@@ -56,6 +56,29 @@ impl H2Client {
         self.all(&[(method, url, headers, body)]).remove(0)
     }
 
+    /// Asks with GET and reads the head of the answer.
+    pub fn open(&mut self, url: &str, headers: &[(&str, &str)]) -> H2Answer<'_> {
+        let mut request = Request::builder().uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let reply = self
+            .sender
+            .send_request(request.body(Full::default()).unwrap());
+        let reply = async { tokio::time::timeout(PATIENCE, reply).await };
+        let (head, body) = self
+            .runtime
+            .block_on(reply)
+            .expect("in time")
+            .unwrap()
+            .into_parts();
+        H2Answer {
+            runtime: &self.runtime,
+            head,
+            body,
+        }
+    }
+
     /// Sends all requests at once, each on a stream of its own.
     pub fn all(&mut self, asked: &[Asked<'_>]) -> Vec<Reply> {
         let Self { runtime, sender } = self;
@@ -91,6 +114,32 @@ impl H2Client {
             }
             read
         })
+    }
+}
+
+/// An answer whose body is read piece by piece. Dropping it resets its stream.
+pub struct H2Answer<'a> {
+    runtime: &'a Runtime,
+    head: http::response::Parts,
+    body: Incoming,
+}
+
+impl H2Answer<'_> {
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body; none at its end.
+    pub fn piece(&mut self) -> Option<String> {
+        let body = &mut self.body;
+        let frame = async { tokio::time::timeout(PATIENCE, body.frame()).await };
+        let frame = self.runtime.block_on(frame).expect("in time")?;
+        let piece = frame.unwrap().into_data().unwrap();
+        Some(String::from_utf8(piece.to_vec()).unwrap())
     }
 }
 
