@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -109,6 +110,62 @@ fn every_module_is_on_the_map() {
     }
 }
 
+#[test]
+fn the_answers_to_the_field_name_what_is_there() {
+    let page = fs::read_to_string("docs/field.md").unwrap();
+    let tests = tests();
+    let mut rows = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        rows += 1;
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        assert_eq!(cells[0], rows.to_string(), "{row}");
+        let shown: Vec<&str> = cells[3].split('`').skip(1).step_by(2).collect();
+        assert!(!shown.is_empty(), "{row}");
+        for name in shown {
+            let is_there = match name.split_once('#') {
+                Some((file, heading)) => has_heading(file, heading),
+                None => tests.contains(name),
+            };
+            assert!(is_there, "row {rows}: `{name}` is not there");
+        }
+    }
+    assert_eq!(rows, 27);
+}
+
+/// The name of every test in the tree.
+fn tests() -> HashSet<String> {
+    let mut names = HashSet::new();
+    for file in sources_in(&["src", "tests"]) {
+        let mut is_test = false;
+        for line in file.text.lines().map(str::trim) {
+            let name = line
+                .trim_start_matches("async ")
+                .strip_prefix("fn ")
+                .and_then(|rest| rest.split('(').next());
+            if let Some(name) = name.filter(|_| is_test) {
+                names.insert(name.to_owned());
+            }
+            is_test = line.starts_with("#[") && (is_test || line.contains("test"));
+        }
+    }
+    names
+}
+
+/// Whether the page has this heading, as links to it write it.
+fn has_heading(page: &str, heading: &str) -> bool {
+    let text = fs::read_to_string(page).unwrap_or_default();
+    text.lines()
+        .filter(|line| line.starts_with('#'))
+        .any(|line| {
+            line.trim_start_matches('#')
+                .trim()
+                .to_lowercase()
+                .replace(' ', "-")
+                == heading
+        })
+}
+
 /// Holds every file to a rule and shows all that break it.
 #[track_caller]
 fn check(rule: impl Fn(&Source) -> Option<String>) {
@@ -162,8 +219,12 @@ impl Source {
 }
 
 fn sources() -> Vec<Source> {
+    sources_in(&["src"])
+}
+
+fn sources_in(roots: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
-    let mut folders = vec![PathBuf::from("src")];
+    let mut folders: Vec<PathBuf> = roots.iter().map(PathBuf::from).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
