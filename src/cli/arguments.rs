@@ -35,6 +35,7 @@ pub enum Command {
     Check(CheckArguments),
     Explain(ExplainArguments),
     Graph(GraphArguments),
+    Import(ImportArguments),
     /// Print the JSON Schema of the file, for editors
     #[command(after_help = "\
 Examples:
@@ -176,6 +177,33 @@ pub enum GraphFormat {
     Mermaid,
     /// For Graphviz
     Dot,
+}
+
+/// Make a routes.toml from what another gateway was told
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is made passes `check`. What could not be carried over, or is otherwise than it was, is listed
+on standard error, and said in the file at its place. docs/migrating.md tells what becomes of what.
+
+Examples:
+  concertina import krakend krakend.json > routes.toml
+  concertina import krakend krakend.json --out gateway/routes.toml")]
+pub struct ImportArguments {
+    /// What the file is
+    #[arg(value_enum)]
+    pub format: ImportFormat,
+    /// The file to import
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to write, never over an existing file; without it, standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// A configuration of KrakenD, version 3, as JSON
+    Krakend,
 }
 
 /// Make a development certificate, never over an existing one

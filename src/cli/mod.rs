@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod explain;
 mod graph;
+mod import;
 mod output;
 mod run;
 
@@ -38,6 +39,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Check(arguments) => check::check(&arguments)?,
         Command::Explain(arguments) => explain::explain(&arguments)?,
         Command::Graph(arguments) => graph::graph(&arguments)?,
+        Command::Import(arguments) => import::import(&arguments)?,
         Command::Schema => output::line(config::schema()),
         Command::Certs(arguments) => certs::certs(&arguments)?,
         Command::Completions(arguments) => {
@@ -72,6 +74,8 @@ enum Failure {
     Explain(#[from] explain::ExplainError),
     #[error("error: {0}")]
     Graph(#[from] graph::GraphError),
+    #[error("error: {0}")]
+    Import(#[from] import::ImportError),
 }
 
 impl From<StartError> for Failure {

@@ -17,6 +17,7 @@ mod flow;
 mod guard;
 mod guide;
 mod hostile;
+mod import;
 mod memory;
 mod observe;
 mod progressive;
