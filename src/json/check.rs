@@ -1,6 +1,10 @@
 //! Checks that bytes are one JSON text, to the letter of RFC 8259, in one pass.
+#![expect(
+    clippy::inline_always,
+    reason = "the whole check is to be one loop: calls would take a fifth of its time"
+)]
 
-use super::scan::{skip_space, string_special};
+use super::scan::{blanks_end, skip_blanks, special_in};
 
 /// How deep arrays and objects may nest where nothing else is said.
 pub const DEPTH_DEFAULT: usize = 128;
@@ -30,22 +34,22 @@ pub fn check(text: &[u8], depth: usize) -> Result<(), JsonError> {
         });
     }
     let mut checker = Checker {
-        text,
-        open: Brackets::new(depth),
-        error: JsonError {
-            offset: 0,
-            what: "empty: no value",
-        },
+        fault: ("empty: no value", text.len()),
     };
-    match checker.text() {
-        Some(()) => Ok(()),
-        None => Err(checker.error),
+    if checker.text(text, Brackets::new(depth)).is_some() {
+        return Ok(());
     }
+    let (what, left) = checker.fault;
+    Err(JsonError {
+        offset: text.len() - left,
+        what,
+    })
 }
 
-/// The brackets that are open, outermost first, one bit each: set for an object.
+/// The brackets that are open, one bit each, set for an object. The innermost 64 are at hand.
 struct Brackets {
-    bits: [u64; DEPTH_MAX / 64],
+    near: u64,
+    far: [u64; DEPTH_MAX / 64],
     depth: usize,
     depth_max: usize,
 }
@@ -53,222 +57,232 @@ struct Brackets {
 impl Brackets {
     fn new(depth_max: usize) -> Self {
         Self {
-            bits: [0; DEPTH_MAX / 64],
+            near: 0,
+            far: [0; DEPTH_MAX / 64],
             depth: 0,
             depth_max: depth_max.min(DEPTH_MAX),
         }
     }
 
     /// False when nothing more may open.
+    #[inline(always)]
     fn push(&mut self, object: bool) -> bool {
         if self.depth == self.depth_max {
             return false;
         }
-        if let Some(word) = self.bits.get_mut(self.depth / 64) {
-            let bit = 1 << (self.depth % 64);
-            *word = if object { *word | bit } else { *word & !bit };
+        if self.depth.is_multiple_of(64)
+            && let Some(word) = self.far.get_mut(self.depth / 64)
+        {
+            *word = self.near;
         }
+        self.near = self.near << 1 | u64::from(object);
         self.depth += 1;
         true
     }
 
+    #[inline(always)]
     fn pop(&mut self) {
+        self.near >>= 1;
         self.depth = self.depth.saturating_sub(1);
-    }
-
-    /// Whether the innermost open bracket is an object's; none when nothing is open.
-    fn innermost_is_object(&self) -> Option<bool> {
-        let last = self.depth.checked_sub(1)?;
-        self.bits
-            .get(last / 64)
-            .map(|word| word >> (last % 64) & 1 == 1)
-    }
-}
-
-/// Each method takes where it starts and gives where what it passed ends: both stay in registers,
-/// which is why an error is put aside rather than returned.
-struct Checker<'a> {
-    text: &'a [u8],
-    open: Brackets,
-    error: JsonError,
-}
-
-impl Checker<'_> {
-    fn text(&mut self) -> Option<()> {
-        let mut at = skip_space(self.text, 0);
-        if at == self.text.len() {
-            return self.fail(at, "empty: no value");
+        if self.depth.is_multiple_of(64)
+            && let Some(word) = self.far.get(self.depth / 64)
+        {
+            self.near = *word;
         }
+    }
+
+    const fn innermost_is_object(&self) -> bool {
+        self.near & 1 == 1
+    }
+}
+
+/// Each method takes the rest of the text from where it starts and gives the rest from where it ends: all stay in
+/// registers, which is why an error is put aside rather than returned.
+struct Checker {
+    /// What is wrong, and how many bytes are left from there.
+    fault: (&'static str, usize),
+}
+
+impl Checker {
+    fn text(&mut self, text: &[u8], mut open: Brackets) -> Option<()> {
+        let mut rest = text;
         loop {
-            // Each round starts at a value. An opened bracket that is not closed at once has its
-            // first value in the next round.
-            let opened;
-            (at, opened) = self.value(at)?;
-            if !opened {
-                at = self.close(at)?;
-                if at == usize::MAX {
-                    return Some(());
+            // Each round starts at a value, or at white space before one.
+            rest = match rest {
+                [b'"', rest @ ..] => self.string(rest)?,
+                [b'{' | b'[', ..] => match self.open(rest, &mut open)? {
+                    (first, true) => {
+                        rest = first;
+                        continue;
+                    }
+                    (rest, false) => rest,
+                },
+                [b'-' | b'0'..=b'9', ..] => self.number(rest)?,
+                [b't', b'r', b'u', b'e', rest @ ..]
+                | [b'f', b'a', b'l', b's', b'e', rest @ ..]
+                | [b'n', b'u', b'l', b'l', rest @ ..] => rest,
+                [b' ' | b'\t' | b'\n' | b'\r', ..] => {
+                    rest = blanks_end(rest);
+                    continue;
                 }
+                [] if open.depth == 0 => return self.fail(rest, "empty: no value"),
+                [] => return self.fail(rest, "the text ends where a value should be"),
+                _ => return self.fail(rest, "not a value"),
+            };
+            rest = self.close(rest, &mut open)?;
+            if open.depth == 0 {
+                return match skip_blanks(rest) {
+                    [] => Some(()),
+                    more => self.fail(more, "something follows the value"),
+                };
             }
         }
     }
 
-    fn peek(&self, at: usize) -> Option<u8> {
-        self.text.get(at).copied()
+    /// Passes an opening bracket up to its first value: true then; or an empty array or object.
+    #[inline(always)]
+    fn open<'t>(&mut self, text: &'t [u8], open: &mut Brackets) -> Option<(&'t [u8], bool)> {
+        let object = text.first() == Some(&b'{');
+        if !open.push(object) {
+            return self.fail(text, TOO_DEEP);
+        }
+        let inside = skip_blanks(text.get(1..)?);
+        match (inside, object) {
+            ([b'}', rest @ ..], true) | ([b']', rest @ ..], false) => {
+                open.pop();
+                Some((rest, false))
+            }
+            (_, true) => Some((self.key(inside)?, true)),
+            (_, false) => Some((inside, true)),
+        }
+    }
+
+    /// After a value: passes what closes, up to the next value or the end of the outermost one.
+    #[inline(always)]
+    fn close<'t>(&mut self, mut rest: &'t [u8], open: &mut Brackets) -> Option<&'t [u8]> {
+        while open.depth > 0 {
+            let object = open.innermost_is_object();
+            match rest {
+                [b',', behind @ ..] if object => return self.key(skip_blanks(behind)),
+                [b',', behind @ ..] => return Some(behind),
+                [b'}', behind @ ..] if object => {
+                    open.pop();
+                    rest = behind;
+                }
+                [b']', behind @ ..] if !object => {
+                    open.pop();
+                    rest = behind;
+                }
+                [b' ' | b'\t' | b'\n' | b'\r', ..] => rest = blanks_end(rest),
+                [] => return self.fail(rest, "the text ends inside an array or object"),
+                _ if object => return self.fail(rest, "expected `,` or `}`"),
+                _ => return self.fail(rest, "expected `,` or `]`"),
+            }
+        }
+        Some(rest)
     }
 
     #[cold]
-    fn fail<T>(&mut self, at: usize, what: &'static str) -> Option<T> {
-        self.error = JsonError { offset: at, what };
+    #[inline(never)]
+    fn fail<T>(&mut self, rest: &[u8], what: &'static str) -> Option<T> {
+        self.fault = (what, rest.len());
         None
     }
 
-    /// Passes a scalar, an empty array or object, or an opening up to its first value: true then.
-    #[inline]
-    fn value(&mut self, at: usize) -> Option<(usize, bool)> {
-        let end = match self.peek(at) {
-            Some(b'"') => self.string(at)?,
-            Some(b'{') => {
-                if !self.open.push(true) {
-                    return self.fail(at, TOO_DEEP);
-                }
-                let inside = skip_space(self.text, at + 1);
-                if self.peek(inside) != Some(b'}') {
-                    return Some((self.key(inside)?, true));
-                }
-                self.open.pop();
-                inside + 1
-            }
-            Some(b'[') => {
-                if !self.open.push(false) {
-                    return self.fail(at, TOO_DEEP);
-                }
-                let inside = skip_space(self.text, at + 1);
-                if self.peek(inside) != Some(b']') {
-                    return Some((inside, true));
-                }
-                self.open.pop();
-                inside + 1
-            }
-            Some(b'-' | b'0'..=b'9') => self.number(at)?,
-            Some(b't') => self.word(at, b"true")?,
-            Some(b'f') => self.word(at, b"false")?,
-            Some(b'n') => self.word(at, b"null")?,
-            Some(_) => return self.fail(at, "not a value"),
-            None => return self.fail(at, "the text ends where a value should be"),
+    /// Passes a key and its colon.
+    #[inline(always)]
+    fn key<'t>(&mut self, rest: &'t [u8]) -> Option<&'t [u8]> {
+        let [b'"', key @ ..] = rest else {
+            return self.fail(rest, "expected a key in quotes");
         };
-        Some((end, false))
-    }
-
-    /// After a value: passes what closes, up to the next value; [`usize::MAX`] at the end of the
-    /// text.
-    #[inline]
-    fn close(&mut self, mut at: usize) -> Option<usize> {
-        loop {
-            at = skip_space(self.text, at);
-            let Some(object) = self.open.innermost_is_object() else {
-                return match self.peek(at) {
-                    None => Some(usize::MAX),
-                    Some(_) => self.fail(at, "something follows the value"),
-                };
-            };
-            match (self.peek(at), object) {
-                (Some(b','), true) => {
-                    let key = skip_space(self.text, at + 1);
-                    return self.key(key);
-                }
-                (Some(b','), false) => return Some(skip_space(self.text, at + 1)),
-                (Some(b'}'), true) | (Some(b']'), false) => {
-                    self.open.pop();
-                    at += 1;
-                }
-                (Some(_), true) => return self.fail(at, "expected `,` or `}`"),
-                (Some(_), false) => return self.fail(at, "expected `,` or `]`"),
-                (None, _) => return self.fail(at, "the text ends inside an array or object"),
-            }
-        }
-    }
-
-    /// Passes a key and its colon, up to the value.
-    #[inline]
-    fn key(&mut self, at: usize) -> Option<usize> {
-        if self.peek(at) != Some(b'"') {
-            return self.fail(at, "expected a key in quotes");
-        }
-        let end = self.string(at)?;
-        let colon = skip_space(self.text, end);
-        if self.peek(colon) != Some(b':') {
-            return self.fail(colon, "expected `:`");
-        }
-        Some(skip_space(self.text, colon + 1))
-    }
-
-    #[inline]
-    fn string(&mut self, at: usize) -> Option<usize> {
-        let mut at = at + 1;
-        loop {
-            at = string_special(self.text, at);
-            match self.peek(at) {
-                Some(b'"') => return Some(at + 1),
-                Some(b'\\') => at = self.escape(at)?,
-                Some(_) => return self.fail(at, "a control character in a string"),
-                None => return self.fail(at, "the text ends inside a string"),
-            }
-        }
-    }
-
-    fn escape(&mut self, at: usize) -> Option<usize> {
-        match self.peek(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(at + 2),
-            Some(b'u') => match self.text.get(at + 2..at + 6) {
-                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Some(at + 6),
-                _ => self.fail(at, "`\\u` without four hex digits"),
+        match self.string(key)? {
+            [b':', value @ ..] => Some(value),
+            rest => match skip_blanks(rest) {
+                [b':', value @ ..] => Some(value),
+                rest => self.fail(rest, "expected `:`"),
             },
-            _ => self.fail(at, "an escape that JSON does not have"),
         }
     }
 
-    #[inline]
-    fn digits(&mut self, mut at: usize) -> Option<usize> {
-        if !matches!(self.peek(at), Some(b'0'..=b'9')) {
-            return self.fail(at, "expected a digit");
-        }
-        while matches!(self.peek(at), Some(b'0'..=b'9')) {
-            at += 1;
-        }
-        Some(at)
-    }
-
-    fn number(&mut self, mut at: usize) -> Option<usize> {
-        if self.peek(at) == Some(b'-') {
-            at += 1;
-        }
-        if self.peek(at) == Some(b'0') {
-            at += 1;
-            if matches!(self.peek(at), Some(b'0'..=b'9')) {
-                return self.fail(at, "a number with a leading zero");
+    /// Passes a string behind its opening quote.
+    #[inline(always)]
+    fn string<'t>(&mut self, rest: &'t [u8]) -> Option<&'t [u8]> {
+        if let Some(word) = rest.first_chunk() {
+            let word = u64::from_le_bytes(*word);
+            let marks = special_in(word);
+            let bits = marks.trailing_zeros();
+            // Most keys and many strings end within eight bytes.
+            if marks != 0 && (word >> (bits & 0x38)) as u8 == b'"' {
+                return rest.get(bits as usize / 8 + 1..);
             }
-        } else {
-            at = self.digits(at)?;
         }
-        if self.peek(at) == Some(b'.') {
-            at = self.digits(at + 1)?;
-        }
-        if matches!(self.peek(at), Some(b'e' | b'E')) {
-            at += 1;
-            if matches!(self.peek(at), Some(b'+' | b'-')) {
-                at += 1;
-            }
-            at = self.digits(at)?;
-        }
-        Some(at)
+        self.long_string(rest)
     }
 
-    fn word(&mut self, at: usize, word: &[u8]) -> Option<usize> {
-        let rest = self.text.get(at..);
-        if !rest.is_some_and(|rest| rest.starts_with(word)) {
-            return self.fail(at, "not a value");
+    #[inline(never)]
+    fn long_string<'t>(&mut self, mut rest: &'t [u8]) -> Option<&'t [u8]> {
+        loop {
+            while let Some((word, behind)) = rest.split_first_chunk() {
+                let marks = special_in(u64::from_le_bytes(*word));
+                if marks != 0 {
+                    rest = rest.get((marks.trailing_zeros() / 8) as usize..)?;
+                    break;
+                }
+                rest = behind;
+            }
+            rest = match rest {
+                [b'"', rest @ ..] => return Some(rest),
+                [b'\\', escaped @ ..] => match escaped {
+                    [
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                        rest @ ..,
+                    ] => rest,
+                    [b'u', a, b, c, d, rest @ ..]
+                        if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                    {
+                        rest
+                    }
+                    [b'u', ..] => return self.fail(rest, "`\\u` without four hex digits"),
+                    _ => return self.fail(rest, "an escape that JSON does not have"),
+                },
+                [0..0x20, ..] => return self.fail(rest, "a control character in a string"),
+                [_, rest @ ..] => rest,
+                [] => return self.fail(rest, "the text ends inside a string"),
+            }
         }
-        Some(at + word.len())
+    }
+
+    #[inline(always)]
+    fn number<'t>(&mut self, rest: &'t [u8]) -> Option<&'t [u8]> {
+        let rest = match rest {
+            [b'-', rest @ ..] => rest,
+            _ => rest,
+        };
+        let mut rest = match rest {
+            [b'0', rest @ ..] => match rest {
+                [b'0'..=b'9', ..] => return self.fail(rest, "a number with a leading zero"),
+                _ => rest,
+            },
+            _ => self.digits(rest)?,
+        };
+        if let [b'.', fraction @ ..] = rest {
+            rest = self.digits(fraction)?;
+        }
+        if let [b'e' | b'E', b'+' | b'-', power @ ..] | [b'e' | b'E', power @ ..] = rest {
+            rest = self.digits(power)?;
+        }
+        Some(rest)
+    }
+
+    #[inline(always)]
+    fn digits<'t>(&mut self, mut rest: &'t [u8]) -> Option<&'t [u8]> {
+        let [b'0'..=b'9', more @ ..] = rest else {
+            return self.fail(rest, "expected a digit");
+        };
+        rest = more;
+        while let [b'0'..=b'9', more @ ..] = rest {
+            rest = more;
+        }
+        Some(rest)
     }
 }

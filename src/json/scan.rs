@@ -19,6 +19,12 @@ const fn quotes_and_controls(word: u64) -> u64 {
     (word ^ splat(2)).wrapping_sub(splat(0x21)) & !word & HIGHS
 }
 
+/// Marks the high bit of each quote, backslash and control character; only the lowest mark counts.
+#[inline]
+pub(super) const fn special_in(word: u64) -> u64 {
+    quotes_and_controls(word) | zeros(word ^ splat(b'\\'))
+}
+
 #[inline]
 fn word_at(text: &[u8], at: usize) -> Option<u64> {
     let word = text.get(at..)?.first_chunk::<8>()?;
@@ -29,7 +35,7 @@ fn word_at(text: &[u8], at: usize) -> Option<u64> {
 #[inline]
 pub(super) fn string_special(text: &[u8], mut at: usize) -> usize {
     while let Some(word) = word_at(text, at) {
-        let marks = quotes_and_controls(word) | zeros(word ^ splat(b'\\'));
+        let marks = special_in(word);
         if marks != 0 {
             return at + (marks.trailing_zeros() / 8) as usize;
         }
@@ -62,6 +68,21 @@ fn space_end(text: &[u8], mut at: usize) -> usize {
         }
     }
     at
+}
+
+/// The rest from the first byte that is not whitespace. There is none in most places.
+#[inline]
+pub(super) fn skip_blanks(rest: &[u8]) -> &[u8] {
+    match rest {
+        [0..=b' ', ..] => blanks_end(rest),
+        _ => rest,
+    }
+}
+
+/// The rest behind the whitespace at its start.
+#[inline(never)]
+pub(super) fn blanks_end(rest: &[u8]) -> &[u8] {
+    rest.get(space_end(rest, 0)..).unwrap_or_default()
 }
 
 /// In checked text: one past the closing quote of the string whose opening quote is at `at`.
