@@ -11,7 +11,7 @@ use crate::config::RespondBody;
 use crate::decode::Content;
 use crate::error::GatewayError;
 use crate::exchange::{
-    Body, CallError, Caller, Exchange, Headers, Outgoing, Peer, Request, Response,
+    Body, CallError, Caller, Exchange, Headers, Known, Outgoing, Peer, Request, Response,
 };
 use crate::expression::{Budget, EvalError, EvalErrorKind, Scope, Template};
 use crate::guard::Admission;
@@ -37,7 +37,7 @@ pub async fn answer(worker: &Rc<Worker>, request: Request, peer: &Arc<Peer>) -> 
     let gateway = worker.snapshot();
     let (exchange, body, canonical) = Exchange::begin(request, peer, &gateway.trusted);
     let mut record = Record::begin(worker, Rc::clone(&gateway), exchange);
-    let Record { exchange, notes } = &mut record;
+    let Record { exchange, notes } = &mut *record;
     let outcome = match canonical {
         Ok(()) => walk(worker, &gateway, exchange, body, notes).await,
         Err(error) => Err(GatewayError::Path(error)),
@@ -76,10 +76,10 @@ async fn walk(
 }
 
 /// The body within its limit; refused at once where its length is known to be above.
-fn within(body: Body, limit: u64, notes: &Notes) -> Result<Body, GatewayError> {
+fn within(body: Body, limit: u64, notes: &mut Notes) -> Result<Body, GatewayError> {
     match body.exact_len() {
         Some(len) if len > limit => Err(GatewayError::TooLarge { limit }),
-        _ => Ok(body.limited(limit, notes.received())),
+        _ => Ok(notes.receives(body, limit)),
     }
 }
 
@@ -413,16 +413,16 @@ impl Call for Calls<'_> {
 }
 
 /// Makes a response of the outcome, and hangs the record on its end.
-fn finish(outcome: Result<Response, GatewayError>, mut record: Record) -> Response {
+fn finish(outcome: Result<Response, GatewayError>, mut record: Box<Record>) -> Response {
     let id = record.exchange.id.clone();
     let mut response = outcome.unwrap_or_else(|error| {
         let response = error.problem().response(id.as_str());
         record.notes.failed(error, id.as_str());
         response
     });
-    response.headers.set("x-request-id", id.as_str().as_bytes());
+    response.headers.put(Known::XRequestId, id.as_bytes());
     record.answered(response.status);
-    response.finish = Some(Box::new(record));
+    response.finish = Some(record);
     response
 }
 

@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::{Fault, GatewayError};
-use crate::exchange::{Exchange, Finish};
+use crate::exchange::{Body, Exchange, Finish};
 use crate::guard::{Admission, Refusal};
 use crate::observe::metrics::{ExchangeEnd, RouteCells};
 use crate::observe::{self, Part};
@@ -40,16 +40,33 @@ pub struct Notes {
     parts: Vec<PartReport>,
     cause: Option<&'static str>,
     status: Option<StatusCode>,
-    received: Rc<Cell<u64>>,
+    received: Received,
     sent: u64,
     complete: bool,
     /// Of an answer that is sent in parts: its outcome is known at its end.
     progress: Option<Rc<Progress>>,
 }
 
+/// Bytes of the request body.
+enum Received {
+    /// It was there at once.
+    All(u64),
+    SoFar(Rc<Cell<u64>>),
+}
+
+impl Received {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::All(bytes) => *bytes,
+            Self::SoFar(bytes) => bytes.get(),
+        }
+    }
+}
+
 impl Record {
-    pub fn begin(worker: &Rc<Worker>, gateway: Rc<Arc<Snapshot>>, exchange: Exchange) -> Self {
-        Self {
+    /// Boxed from the start: it is handed on until the exchange ends, and is not small.
+    pub fn begin(worker: &Rc<Worker>, gateway: Rc<Arc<Snapshot>>, exchange: Exchange) -> Box<Self> {
+        Box::new(Self {
             exchange,
             notes: Notes {
                 worker: Rc::clone(worker),
@@ -61,12 +78,12 @@ impl Record {
                 parts: Vec::new(),
                 cause: None,
                 status: None,
-                received: Rc::default(),
+                received: Received::All(0),
                 sent: 0,
                 complete: false,
                 progress: None,
             },
-        }
+        })
     }
 
     /// The response head is known.
@@ -85,9 +102,9 @@ impl Record {
             .as_ref()
             .and_then(|admission| admission.caller.as_ref());
         notes.worker.log.write(&observe::Record {
-            time: exchange.time,
+            time: exchange.time.get(exchange.started),
             request_id: exchange.id.as_str(),
-            trace_id: exchange.trace.trace_id,
+            trace_id: exchange.trace.trace_id(),
             client: exchange.client,
             method: exchange.method.as_str(),
             scheme: exchange.scheme,
@@ -95,7 +112,7 @@ impl Record {
             path: exchange.path.as_str(),
             protocol: exchange.version.as_str(),
             status: notes.status.map(|status| status.as_u16()),
-            bytes_received: notes.received.get(),
+            bytes_received: notes.received.bytes(),
             bytes_sent: notes.sent,
             duration,
             aborted: !notes.complete,
@@ -125,9 +142,16 @@ impl Notes {
         route.metrics.at(self.worker.slot).begin();
     }
 
-    /// Counts the bytes of the request body.
-    pub const fn received(&self) -> &Rc<Cell<u64>> {
-        &self.received
+    /// The request body, within `limit` and counted.
+    pub fn receives(&mut self, body: Body, limit: u64) -> Body {
+        if let Body::Stream(_) = body {
+            let count = Rc::default();
+            let limited = body.limited(limit, &count);
+            self.received = Received::SoFar(count);
+            return limited;
+        }
+        self.received = Received::All(body.exact_len().unwrap_or_default());
+        body
     }
 
     /// The request goes to this upstream as it is; where to, stands in the note.
@@ -263,7 +287,7 @@ impl Drop for Record {
             aborted: !notes.complete,
             cause: notes.cause,
             duration,
-            received: notes.received.get(),
+            received: notes.received.bytes(),
             sent: notes.sent,
         });
         if notes.worker.log.enabled() {

@@ -67,12 +67,8 @@ fn peer(
     tls: Option<TlsFacts>,
     listener: &Listener,
 ) -> Arc<Peer> {
-    Arc::new(Peer {
-        address,
-        local,
-        tls,
-        body_bytes: listener.spec.limits.body_bytes,
-    })
+    let body_bytes = listener.spec.limits.body_bytes;
+    Arc::new(Peer::new(address, local, tls, body_bytes))
 }
 
 /// Whether a connection without TLS opens with the preface of HTTP/2. The bytes stay unread.
@@ -88,6 +84,25 @@ async fn speaks_http2(stream: &TcpStream, limit: std::time::Duration) -> bool {
 }
 
 async fn serve<S>(worker: &Rc<Worker>, io: S, peer: Arc<Peer>, listener: &Arc<Listener>, h2: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    if h2 {
+        serve_http2(worker, io, peer, listener).await;
+        return;
+    }
+    let (limits, drain) = (listener.http1_limits(), &worker.drain);
+    let refuse = |status, reason| pipeline::refuse(worker, status, reason, &peer);
+    if listener.spec.redirect_https {
+        let handler = async |request| pipeline::redirect_https(worker, request, &peer);
+        http1::serve(io, limits, drain, handler, refuse).await;
+    } else {
+        let handler = |request| pipeline::answer(worker, request, &peer);
+        http1::serve(io, limits, drain, handler, refuse).await;
+    }
+}
+
+async fn serve_http2<S>(worker: &Rc<Worker>, io: S, peer: Arc<Peer>, listener: &Listener)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -109,14 +124,10 @@ where
         let (worker, peer) = (Rc::clone(worker), Arc::clone(&peer));
         move |status, reason| pipeline::refuse(&worker, status, reason, &peer)
     };
-    if h2 {
-        let drained = async { worker.drain.started().await };
-        let limits = listener.http2_limits();
-        let served = Box::pin(http2::serve(io, limits, drained, handler, refuse));
-        if let Err(error) = served.await {
-            tracing::debug!(%error, client = %peer.address, "connection ended");
-        }
-    } else {
-        http1::serve(io, listener.http1_limits(), &worker.drain, handler, refuse).await;
+    let drained = async { worker.drain.started().await };
+    let limits = listener.http2_limits();
+    let served = Box::pin(http2::serve(io, limits, drained, handler, refuse));
+    if let Err(error) = served.await {
+        tracing::debug!(%error, client = %peer.address, "connection ended");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::parameters::{self, Ambiguous, Quoting};
-use crate::exchange::headers::is_token;
+use crate::exchange::line::is_token;
 
 /// Parameters of one type at most.
 const PARAMETERS_MAX: usize = 16;

@@ -12,7 +12,7 @@ use super::Unreadable;
 use super::media::MediaType;
 use super::pairs::Pairs;
 use super::parameters::{self, Quoting};
-use crate::exchange::headers::is_token;
+use crate::exchange::line::is_token;
 use crate::json::{DEPTH_DEFAULT, check, write_string};
 
 /// Parts of one form at most.

@@ -1,6 +1,6 @@
 //! The parameters of a field: `; name=value; name="quoted"` (RFC 9110, 5.6.6).
 
-use crate::exchange::headers::is_token;
+use crate::exchange::line::is_token;
 
 /// One parameter, its value without quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]

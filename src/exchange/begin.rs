@@ -2,14 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::path::PathError;
 use super::{
-    Body, CanonicalPath, Exchange, Headers, Known, Peer, Request, RequestId, TraceContext,
+    Body, CanonicalPath, Exchange, Headers, Known, Peer, Request, RequestId, TraceContext, WallTime,
 };
 
 /// Peers whose forwarding fields are believed.
@@ -113,7 +112,7 @@ impl Exchange {
             client,
             scheme,
             started: Instant::now(),
-            time: SystemTime::now(),
+            time: WallTime::default(),
         };
         (exchange, body, outcome)
     }
@@ -129,13 +128,10 @@ fn forwarded_scheme(headers: &Headers) -> Option<&'static str> {
 
 /// Lower case, without port and without the dot that marks a name as complete.
 fn host_of(authority: &str) -> String {
-    let name = match authority.rfind(':') {
-        // The last colon of a bracketed address may belong to the address.
-        Some(at) if authority.rfind(']').is_none_or(|bracket| bracket < at) => {
-            authority.get(..at).unwrap_or(authority)
-        }
-        _ => authority,
-    };
+    // What stands behind the last colon is a port where it is all digits: in a bracketed address
+    // the bracket follows.
+    let name = authority.trim_end_matches(|end: char| end.is_ascii_digit());
+    let name = name.strip_suffix(':').unwrap_or(authority);
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 

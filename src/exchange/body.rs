@@ -51,6 +51,11 @@ impl Body {
         Self::Stream(Box::pin(body))
     }
 
+    /// Of an answer to HEAD: nothing, with the length that GET would bring.
+    pub fn withheld(length: u64) -> Self {
+        Self::stream(Withheld(length))
+    }
+
     /// The length in bytes, where it is known before reading.
     pub fn exact_len(&self) -> Option<u64> {
         http_body::Body::size_hint(self).exact()
@@ -232,6 +237,29 @@ impl http_body::Body for Limited {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// See [`Body::withheld`].
+struct Withheld(u64);
+
+impl http_body::Body for Withheld {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
     }
 }
 

@@ -1,93 +1,16 @@
-//! Header fields: an ordered list of names and values in one buffer, names in lower case.
+//! Header fields: an ordered list of names and values in one buffer, as lines ready to be sent.
 
 use std::fmt;
+use std::ops::Range;
 
-/// Names the gateway itself looks at. Told apart once, when a field is appended, so that later
-/// stages compare one byte instead of a string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Known {
-    Accept,
-    Authorization,
-    Connection,
-    ContentLength,
-    ContentType,
-    Cookie,
-    Date,
-    Expect,
-    Forwarded,
-    Host,
-    KeepAlive,
-    Origin,
-    ProxyAuthenticate,
-    ProxyAuthorization,
-    ProxyConnection,
-    Server,
-    Te,
-    Trailer,
-    TransferEncoding,
-    Traceparent,
-    Tracestate,
-    Upgrade,
-    XForwardedFor,
-    XForwardedHost,
-    XForwardedProto,
-    XRequestId,
-    Other,
-}
+use super::known::Known;
+use super::line::{is_token, is_value, lower_name, trim, trim_start, value_len};
 
-impl Known {
-    /// The known name equal to `name`, which is in lower case.
-    pub fn of(name: &[u8]) -> Self {
-        match name {
-            b"te" => Self::Te,
-            b"host" => Self::Host,
-            b"date" => Self::Date,
-            b"accept" => Self::Accept,
-            b"cookie" => Self::Cookie,
-            b"expect" => Self::Expect,
-            b"origin" => Self::Origin,
-            b"server" => Self::Server,
-            b"upgrade" => Self::Upgrade,
-            b"trailer" => Self::Trailer,
-            b"forwarded" => Self::Forwarded,
-            b"connection" => Self::Connection,
-            b"keep-alive" => Self::KeepAlive,
-            b"tracestate" => Self::Tracestate,
-            b"traceparent" => Self::Traceparent,
-            b"content-type" => Self::ContentType,
-            b"x-request-id" => Self::XRequestId,
-            b"authorization" => Self::Authorization,
-            b"content-length" => Self::ContentLength,
-            b"x-forwarded-for" => Self::XForwardedFor,
-            b"x-forwarded-host" => Self::XForwardedHost,
-            b"proxy-connection" => Self::ProxyConnection,
-            b"x-forwarded-proto" => Self::XForwardedProto,
-            b"transfer-encoding" => Self::TransferEncoding,
-            b"proxy-authenticate" => Self::ProxyAuthenticate,
-            b"proxy-authorization" => Self::ProxyAuthorization,
-            _ => Self::Other,
-        }
-    }
+/// What stands between the name and the value of a line, and behind it.
+const COLON: &[u8; 2] = b": ";
+const END: &[u8; 2] = b"\r\n";
 
-    /// Whether the field concerns one connection only and never crosses (RFC 9110, 7.6.1).
-    pub const fn is_hop_by_hop(self) -> bool {
-        matches!(
-            self,
-            Self::Connection
-                | Self::KeepAlive
-                | Self::ProxyAuthenticate
-                | Self::ProxyAuthorization
-                | Self::ProxyConnection
-                | Self::Te
-                | Self::Trailer
-                | Self::TransferEncoding
-                | Self::Upgrade
-        )
-    }
-}
-
-/// A field: where its name starts, how long name and value are. The value follows the name.
+/// A field: where its line starts, how long name and value are.
 #[derive(Clone, Copy)]
 struct Field {
     start: u32,
@@ -96,12 +19,36 @@ struct Field {
     known: Known,
 }
 
+impl Field {
+    const fn value_start(&self) -> usize {
+        self.start as usize + self.name_len as usize + COLON.len()
+    }
+
+    const fn end(&self) -> usize {
+        self.value_start() + self.value_len as usize + END.len()
+    }
+}
+
 /// Header fields in the order they came. Names are lower case; values are as received, without
 /// surrounding white space, and hold no CR, LF or NUL: whoever appends has checked that.
+///
+/// Each is kept as the line that will be sent, `name: value CRLF`, so that fields that are only
+/// passed on are copied many at a time.
 #[derive(Clone, Default)]
 pub struct Headers {
     text: Vec<u8>,
     fields: Vec<Field>,
+}
+
+/// What is wrong with a received field line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineError {
+    /// The line at this offset does not begin with a token and a colon.
+    Name(usize),
+    /// There is a control character in the value.
+    Value,
+    /// The line ends in LF without CR.
+    BareLf,
 }
 
 /// Why a field was not taken.
@@ -191,31 +138,104 @@ impl Headers {
         self.push(name.as_bytes(), value);
     }
 
+    /// Appends a known field, whose value stands in pieces that the caller knows to be well formed.
+    pub fn add<const N: usize>(&mut self, known: Known, value: [&[u8]; N]) {
+        let name = known.as_str().as_bytes();
+        let value_len: usize = value.iter().map(|piece| piece.len()).sum();
+        let start = self.text.len();
+        self.text
+            .reserve(name.len() + value_len + COLON.len() + END.len());
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(COLON);
+        for piece in value {
+            debug_assert!(is_value(piece), "{known:?}");
+            self.text.extend_from_slice(piece);
+        }
+        self.text.extend_from_slice(END);
+        self.push_field(known, start, name.len(), value_len);
+    }
+
+    /// Replaces all values of a known field by one.
+    pub fn put(&mut self, known: Known, value: &[u8]) {
+        self.fields.retain(|field| field.known != known);
+        self.add(known, [value]);
+    }
+
     /// Appends a field of unknown origin, checked, and says which it is.
     pub fn try_append(&mut self, name: &[u8], value: &[u8]) -> Result<Known, FieldError> {
         if !is_value(value) {
             return Err(FieldError::Value);
         }
         let start = self.text.len();
-        self.text.reserve(name.len() + value.len());
-        let mut sound = !name.is_empty();
-        self.text.extend(name.iter().map(|&byte| {
-            let lower = token_byte(byte);
-            sound &= lower != 0;
-            lower
-        }));
-        if !sound {
-            self.text.truncate(start);
-            return Err(FieldError::Name);
+        self.text
+            .reserve(name.len() + value.len() + COLON.len() + END.len());
+        self.text.extend_from_slice(name);
+        let written = self.text.get_mut(start..).unwrap_or_default();
+        if lower_name(written) == name.len() && !name.is_empty() {
+            return Ok(self.push_value(start, value));
         }
-        Ok(self.push_value(start, value))
+        self.text.truncate(start);
+        Err(FieldError::Name)
     }
 
-    /// Removes the last field.
-    pub fn pop(&mut self) {
-        if let Some(field) = self.fields.pop() {
-            self.text.truncate(field.start as usize);
+    /// Takes received field lines, each with its CRLF (RFC 9112, 5): checked, names in lower case,
+    /// values without the white space around them. `keep` learns of each field with the length
+    /// of its line, and may refuse it or leave it out.
+    ///
+    /// The lines are copied once and read where they then stand, most of them for good.
+    pub fn take_lines<E: From<LineError>>(
+        &mut self,
+        lines: &[u8],
+        mut keep: impl FnMut(Known, &[u8], usize) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut at = self.text.len();
+        let end = at + lines.len();
+        self.text.extend_from_slice(lines);
+        while at < end {
+            let name_len = lower_name(self.text.get_mut(at..end).unwrap_or_default());
+            let behind = self.text.get(at + name_len..end).unwrap_or_default();
+            let [b':', behind @ ..] = behind else {
+                return Err(LineError::Name(at + lines.len() - end).into());
+            };
+            let raw_len = value_len(behind);
+            let (raw, ending) = behind.split_at_checked(raw_len).unwrap_or_default();
+            if name_len == 0 {
+                return Err(LineError::Name(at + lines.len() - end).into());
+            }
+            if !ending.starts_with(END) {
+                let bare = ending.first() == Some(&b'\n');
+                let error = if bare {
+                    LineError::BareLf
+                } else {
+                    LineError::Value
+                };
+                return Err(error.into());
+            }
+            let value = trim(raw);
+            let (known, value_len) = (Known::of(slice(&self.text, at, name_len)), value.len());
+            let line_len = name_len + 1 + raw_len + END.len();
+            if keep(known, value, line_len)? {
+                // Usually one space stands before the value and none behind it.
+                let mut start = at;
+                if raw_len != value_len + 1 || raw.first() != Some(&b' ') {
+                    let value_at = at + name_len + 1 + (raw_len - trim_start(raw).len());
+                    start = self.rewrite(at..at + name_len, value_at..value_at + value_len);
+                }
+                self.push_field(known, start, name_len, value_len);
+            }
+            at += line_len;
         }
+        Ok(())
+    }
+
+    /// Writes a line anew at the end, of a name and a value that stand in the text: where it starts.
+    fn rewrite(&mut self, name: Range<usize>, value: Range<usize>) -> usize {
+        let start = self.text.len();
+        self.text.extend_from_within(name);
+        self.text.extend_from_slice(COLON);
+        self.text.extend_from_within(value);
+        self.text.extend_from_slice(END);
+        start
     }
 
     /// Replaces all values under `name` by one.
@@ -228,7 +248,7 @@ impl Headers {
     pub fn remove(&mut self, name: &str) {
         let text = &self.text;
         self.fields.retain(|field| {
-            slice(text, field.start, usize::from(field.name_len)) != name.as_bytes()
+            slice(text, field.start as usize, usize::from(field.name_len)) != name.as_bytes()
         });
     }
 
@@ -238,22 +258,62 @@ impl Headers {
         self.fields.retain(|field| {
             keep(
                 field.known,
-                slice(text, field.start, usize::from(field.name_len)),
+                slice(text, field.start as usize, usize::from(field.name_len)),
             )
         });
     }
 
-    /// How many bytes names and values have together.
+    /// How many bytes the lines have together.
     pub fn bytes(&self) -> usize {
         self.fields
             .iter()
-            .map(|field| usize::from(field.name_len) + field.value_len as usize)
+            .map(|field| field.end() - field.start as usize)
             .sum()
+    }
+
+    /// Writes the lines of those fields that `pass`: neighbours in one piece.
+    pub fn write_to(&self, out: &mut Vec<u8>, mut pass: impl FnMut(Known, &[u8]) -> bool) {
+        let mut run = 0..0;
+        for field in &self.fields {
+            if !pass(field.known, self.value_of(field)) {
+                continue;
+            }
+            if field.start as usize != run.end {
+                out.extend_from_slice(self.text.get(run).unwrap_or_default());
+                run = field.start as usize..0;
+            }
+            run.end = field.end();
+        }
+        out.extend_from_slice(self.text.get(run).unwrap_or_default());
+    }
+
+    /// Appends those fields of `other` that `pass`: known name, name in lower case, value.
+    pub fn append_from(&mut self, other: &Self, mut pass: impl FnMut(Known, &[u8], &[u8]) -> bool) {
+        let mut run = 0..0;
+        for field in &other.fields {
+            if !pass(field.known, other.name_of(field), other.value_of(field)) {
+                continue;
+            }
+            let start = field.start as usize;
+            if start != run.end {
+                self.text
+                    .extend_from_slice(other.text.get(run).unwrap_or_default());
+                run = start..start;
+            }
+            // Heads are capped far below 4 GiB by the listener's limits.
+            if let Ok(start) = u32::try_from(self.text.len() + start - run.start) {
+                self.fields.push(Field { start, ..*field });
+            }
+            run.end = field.end();
+        }
+        self.text
+            .extend_from_slice(other.text.get(run).unwrap_or_default());
     }
 
     fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.text.len();
-        self.text.reserve(name.len() + value.len());
+        self.text
+            .reserve(name.len() + value.len() + COLON.len() + END.len());
         self.text.extend_from_slice(name);
         if let Some(written) = self.text.get_mut(start..) {
             written.make_ascii_lowercase();
@@ -261,32 +321,33 @@ impl Headers {
         self.push_value(start, value);
     }
 
-    /// Appends a field of another list, whose name is told apart and in lower case already.
-    pub fn append_line(&mut self, (known, name, value): (Known, &[u8], &[u8])) {
-        let start = self.text.len();
-        self.text.reserve(name.len() + value.len());
-        self.text.extend_from_slice(name);
-        self.push_known(known, start, value);
-    }
-
-    /// Completes the field whose name was written from `start` on.
+    /// Completes the line whose name was written from `start` on.
     fn push_value(&mut self, start: usize, value: &[u8]) -> Known {
-        let known = Known::of(self.text.get(start..).unwrap_or_default());
-        self.push_known(known, start, value)
+        let name_len = self.text.len() - start;
+        let known = Known::of(slice(&self.text, start, name_len));
+        self.text.extend_from_slice(COLON);
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(END);
+        self.push_field(known, start, name_len, value.len())
     }
 
-    fn push_known(&mut self, known: Known, start: usize, value: &[u8]) -> Known {
-        let name = self.text.get(start..).unwrap_or_default();
+    /// Notes the line that was written from `start` on.
+    fn push_field(
+        &mut self,
+        known: Known,
+        start: usize,
+        name_len: usize,
+        value_len: usize,
+    ) -> Known {
         // Heads are capped far below 4 GiB and names below 64 KiB by the listener's limits.
         let (Ok(start_at), Ok(value_len), Ok(name_len)) = (
             u32::try_from(start),
-            u32::try_from(value.len()),
-            u16::try_from(name.len()),
+            u32::try_from(value_len),
+            u16::try_from(name_len),
         ) else {
             self.text.truncate(start);
             return Known::Other;
         };
-        self.text.extend_from_slice(value);
         self.fields.push(Field {
             start: start_at,
             value_len,
@@ -297,15 +358,15 @@ impl Headers {
     }
 
     fn name_of(&self, field: &Field) -> &[u8] {
-        slice(&self.text, field.start, usize::from(field.name_len))
+        slice(
+            &self.text,
+            field.start as usize,
+            usize::from(field.name_len),
+        )
     }
 
     fn value_of(&self, field: &Field) -> &[u8] {
-        slice(
-            &self.text,
-            field.start + u32::from(field.name_len),
-            field.value_len as usize,
-        )
+        slice(&self.text, field.value_start(), field.value_len as usize)
     }
 }
 
@@ -323,12 +384,15 @@ impl Headers {
     /// The same fields as hyper wants them, for HTTP/2.
     pub fn to_map(&self) -> http::HeaderMap {
         let mut map = http::HeaderMap::with_capacity(self.len());
-        for (_, name, value) in self.iter() {
+        for (known, name, value) in self.lines() {
             // Both were checked when they were appended.
-            if let (Ok(name), Ok(value)) = (
-                http::HeaderName::from_bytes(name.as_bytes()),
+            if let (Ok(name), Ok(mut value)) = (
+                http::HeaderName::from_bytes(name),
                 http::HeaderValue::from_bytes(value),
             ) {
+                // What no two messages share must not push out of the compression table what they
+                // do (RFC 7541, 6.2.3).
+                value.set_sensitive(matches!(known, Known::XRequestId | Known::Traceparent));
                 map.append(name, value);
             }
         }
@@ -345,60 +409,8 @@ impl fmt::Debug for Headers {
     }
 }
 
-fn slice(text: &[u8], start: u32, len: usize) -> &[u8] {
-    let start = start as usize;
+fn slice(text: &[u8], start: usize, len: usize) -> &[u8] {
     text.get(start..start + len).unwrap_or_default()
-}
-
-/// Whether `name` is a token (RFC 9110, 5.6.2).
-pub fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&byte| token_byte(byte) != 0)
-}
-
-/// A byte that a token may hold, in lower case; 0 for any other.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "a table of 256 entries has one for every byte"
-)]
-const fn token_byte(byte: u8) -> u8 {
-    const TABLE: [u8; 256] = {
-        let others = b"!#$%&'*+-.^_`|~";
-        let mut table = [0; 256];
-        let mut byte = 0;
-        while byte < table.len() {
-            if (byte as u8).is_ascii_alphanumeric() {
-                table[byte] = (byte as u8).to_ascii_lowercase();
-            }
-            byte += 1;
-        }
-        let mut at = 0;
-        while at < others.len() {
-            table[others[at] as usize] = others[at];
-            at += 1;
-        }
-        table
-    };
-    TABLE[byte as usize]
-}
-
-/// Whether `value` may stand in a field (RFC 9110, 5.5): no control characters but tab. Of each
-/// 32 bytes it looks at all whatever it finds, which the compiler does with a few instructions.
-pub fn is_value(value: &[u8]) -> bool {
-    let (chunks, rest) = value.as_chunks::<32>();
-    let (words, rest) = rest.as_chunks::<8>();
-    rest.iter().all(|&byte| is_value_byte(byte) != 0)
-        && words.iter().all(are_value_bytes)
-        && chunks.iter().all(are_value_bytes)
-}
-
-fn are_value_bytes<const N: usize>(bytes: &[u8; N]) -> bool {
-    let fine = |all, &byte| all & is_value_byte(byte);
-    bytes.iter().fold(1, fine) != 0
-}
-
-/// 1 where the byte may stand in a value.
-fn is_value_byte(byte: u8) -> u8 {
-    (u8::from(byte >= b' ') & u8::from(byte != 0x7f)) | u8::from(byte == b'\t')
 }
 
 #[cfg(test)]
@@ -419,18 +431,6 @@ mod tests {
         assert_eq!(headers.known(Known::Host), Some(&b"a"[..]));
         headers.set("x-one", b"3");
         assert_eq!(headers.get_all("x-one").collect::<Vec<_>>(), [b"3"]);
-    }
-
-    #[test]
-    fn a_control_character_is_found_wherever_it_stands() {
-        for byte in 0..=255 {
-            let allowed = byte == b'\t' || (byte >= 32 && byte != 127);
-            for place in 0..44 {
-                let mut value = [b'a', b'\t', 0xff, b' '].repeat(11);
-                value[place] = byte;
-                assert_eq!(is_value(&value), allowed, "{byte} at {place}");
-            }
-        }
     }
 
     #[test]

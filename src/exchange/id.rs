@@ -34,6 +34,13 @@ impl RequestId {
         }
     }
 
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            IdText::Made(digits) => digits,
+            IdText::Given(text) => text.as_bytes(),
+        }
+    }
+
     pub fn as_str(&self) -> &str {
         match &self.0 {
             IdText::Made(digits) => std::str::from_utf8(digits).unwrap_or_default(),
@@ -100,15 +107,29 @@ fn seed() -> [u64; 4] {
     words
 }
 
-fn hex(value: u128) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [b'0'; 32];
-    let mut rest = value;
-    for place in text.iter_mut().rev() {
-        *place = DIGITS.get((rest & 15) as usize).copied().unwrap_or(b'0');
-        rest >>= 4;
-    }
-    text
+/// 32 hex digits, lower case.
+pub fn hex(value: u128) -> [u8; 32] {
+    let halves = [hex_16((value >> 64) as u64), hex_16(value as u64)];
+    halves.as_flattened().try_into().unwrap_or([b'0'; 32])
+}
+
+/// 16 hex digits, lower case.
+pub fn hex_16(value: u64) -> [u8; 16] {
+    let halves = [hex_8((value >> 32) as u32), hex_8(value as u32)];
+    halves.as_flattened().try_into().unwrap_or([b'0'; 16])
+}
+
+/// Eight digits at once: the nibbles are spread over the bytes of a word, then raised to their
+/// characters.
+fn hex_8(value: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let spread = u64::from(value);
+    let spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
+    let spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
+    let spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (spread + 6 * ONES) >> 4 & ONES;
+    let digits = spread + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'9' - 1);
+    digits.to_be_bytes()
 }
 
 #[cfg(test)]
@@ -121,7 +142,13 @@ mod tests {
         assert_ne!(one, two);
         assert_eq!(one.as_str().len(), 32);
         assert!(one.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_eq!(&hex(0x0123_4567_89ab_cdef)[16..], b"0123456789abcdef");
+        assert_eq!(
+            &hex(0x0123_4567_89ab_cdef << 4),
+            b"00000000000000000123456789abcdef0".split_at(1).1
+        );
+        for value in [0, 1, 9, 10, u64::MAX, 0xdead_beef] {
+            assert_eq!(hex_16(value), format!("{value:016x}").as_bytes());
+        }
     }
 
     #[test]

@@ -10,22 +10,27 @@ pub mod caller;
 pub mod headers;
 pub mod http2;
 pub mod id;
+pub mod known;
+pub mod line;
 pub mod outgoing;
 pub mod path;
 pub mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 pub use begin::TrustedPeers;
 pub use body::{Body, BodyError};
 pub use caller::Caller;
-pub use headers::{Headers, Known};
+pub use headers::Headers;
 pub use id::RequestId;
+pub use known::Known;
 pub use outgoing::{CallError, Outgoing};
 pub use path::CanonicalPath;
 pub use trace::TraceContext;
@@ -160,6 +165,8 @@ impl From<StatusCode> for Response {
 pub struct Peer {
     /// The other end of the socket, or what a PROXY header said.
     pub address: SocketAddr,
+    /// Its address as text: every request passes it on.
+    pub address_text: Box<str>,
     /// The address of the listener.
     pub local: SocketAddr,
     pub tls: Option<TlsFacts>,
@@ -177,6 +184,21 @@ pub struct TlsFacts {
 }
 
 impl Peer {
+    pub fn new(
+        address: SocketAddr,
+        local: SocketAddr,
+        tls: Option<TlsFacts>,
+        body_bytes: u64,
+    ) -> Self {
+        Self {
+            address,
+            address_text: address.ip().to_canonical().to_string().into(),
+            local,
+            tls,
+            body_bytes,
+        }
+    }
+
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
@@ -206,7 +228,24 @@ pub struct Exchange {
     /// `https` or `http`, as the client used it.
     pub scheme: &'static str,
     pub trace: TraceContext,
-    pub started: tokio::time::Instant,
+    pub started: Instant,
     /// Wall clock at the start, for logs and expressions.
-    pub time: std::time::SystemTime,
+    pub time: WallTime,
+}
+
+/// The time of day at a moment, read from the clock only when it is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct WallTime(OnceLock<SystemTime>);
+
+impl WallTime {
+    /// The time of day at `moment`, which lies in the past. The same whenever it is asked for.
+    pub fn get(&self, moment: Instant) -> SystemTime {
+        *self.0.get_or_init(|| SystemTime::now() - moment.elapsed())
+    }
+}
+
+impl From<SystemTime> for WallTime {
+    fn from(time: SystemTime) -> Self {
+        Self(time.into())
+    }
 }

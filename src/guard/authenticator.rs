@@ -234,7 +234,7 @@ impl Authenticator {
             (Kind::Jwt(jwt), AuthenticatorKind::Jwt(spec)) => {
                 let now = Now {
                     steady: exchange.started,
-                    wall: exchange.time,
+                    wall: exchange.time.get(exchange.started),
                 };
                 Ok(jwt.caller(token(exchange, &spec.place)?, now).await?)
             }

@@ -92,7 +92,11 @@ impl Input {
         S: AsyncRead + Unpin,
     {
         let mut scratch = SCRATCH.take();
-        if scratch.capacity() - scratch.len() < READ_BYTES_MIN {
+        // Where nobody holds on to what was read before, the same memory is used again from its
+        // start, while it is still in the processor's cache.
+        if !scratch.try_reclaim(SCRATCH_BYTES)
+            && scratch.capacity() - scratch.len() < READ_BYTES_MIN
+        {
             scratch.reserve(SCRATCH_BYTES);
         }
         let mut room = (&mut scratch).limit(limit);

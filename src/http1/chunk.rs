@@ -5,9 +5,9 @@ use http::HeaderMap;
 use memchr::memchr;
 
 use super::buffer::Input;
-use super::fields::{HeadError, HeadLimits, Lines, append};
+use super::fields::{HeadLimits, Lines, append};
 use crate::exchange::Headers;
-use crate::exchange::headers::is_token;
+use crate::exchange::line::is_token;
 
 /// Longest line of a chunk: its size and its extensions.
 const LINE_BYTES_MAX: usize = 1024;
@@ -137,7 +137,7 @@ impl Decoder {
                 .trailer_bytes_left
                 .checked_sub(line_len)
                 .ok_or("the trailers are larger than allowed")?;
-            append(line, &mut self.trailers).map_err(HeadError::reason)?;
+            append(line, &mut self.trailers)?;
             let last = self.trailers.iter().last();
             if last.is_some_and(|(_, name, _)| is_forbidden_trailer(name)) {
                 return Err("a field stands in the trailers that must not");

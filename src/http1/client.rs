@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::buffer::Wire;
 use super::fields::{HeadError, HeadLimits};
 use super::framing::{Incoming, Length};
 use super::head::{ResponseHead, ResponseParser};
+use super::timer::Timer;
 use super::write::{Encoding, Outgoing, write_request};
 use crate::exchange::{Body, BodyError, Headers, Response, Tunnel};
 
@@ -22,6 +24,8 @@ const INTERIM_MAX: usize = 8;
 /// A connection to an endpoint, idle. Dropping it closes it.
 pub struct Connection<S> {
     wire: Box<Wire<S>>,
+    /// Kept from request to request: see [`Timer`].
+    timer: Timer,
 }
 
 /// The head of a request to an upstream.
@@ -43,6 +47,8 @@ pub struct OutgoingHead<'a> {
 pub struct SendOptions {
     /// Bounds on the response's head and trailers.
     pub limits: HeadLimits,
+    /// When the head of the final response must be there.
+    pub until: Option<Instant>,
 }
 
 /// Why there is no response.
@@ -69,6 +75,8 @@ pub enum SendFailure {
     HeadTooLarge,
     #[error("the request body failed: {0}")]
     RequestBody(#[source] BodyError),
+    #[error("the response's head did not come in time")]
+    Late,
 }
 
 impl SendError {
@@ -86,6 +94,7 @@ where
     pub fn new(stream: S) -> Self {
         Self {
             wire: Box::new(Wire::new(stream, usize::MAX)),
+            timer: Timer::default(),
         }
     }
 
@@ -117,7 +126,7 @@ where
     /// connection and hands it to `on_idle` once both bodies have ended cleanly and the server
     /// keeps it open; in every other case it is closed. Dropping the future closes it too.
     ///
-    /// The caller bounds how long it waits for the head, and for each piece of the body.
+    /// The caller bounds how long it waits for each piece of the body.
     pub async fn send<F>(
         self,
         head: OutgoingHead<'_>,
@@ -131,6 +140,7 @@ where
         let encoding = Encoding::of_request(head.method, &body);
         let mut call = Call {
             wire: self.wire,
+            timer: self.timer,
             sending: Outgoing::new(body, encoding),
             write_error: None,
             sent: false,
@@ -143,7 +153,16 @@ where
             interim_left: INTERIM_MAX,
             limits: options.limits,
         };
-        let got = std::future::poll_fn(|context| call.poll_head(&mut waiting, &head, context));
+        let got = std::future::poll_fn(|context| {
+            if let Poll::Ready(got) = call.poll_head(&mut waiting, &head, context) {
+                return Poll::Ready(got);
+            }
+            let Some(until) = options.until else {
+                return Poll::Pending;
+            };
+            ready!(call.timer.poll_deadline(until, context));
+            Poll::Ready(Err(SendFailure::Late))
+        });
         let got = got.await.map_err(|failure| SendError {
             failure,
             sent: call.sent,
@@ -165,6 +184,7 @@ struct Waiting {
 /// A request that was begun, with the connection it occupies.
 struct Call<S> {
     wire: Box<Wire<S>>,
+    timer: Timer,
     sending: Outgoing,
     write_error: Option<io::Error>,
     sent: bool,
@@ -275,7 +295,7 @@ where
         self.incoming = Incoming::new(head.length, limits);
         let body = match (self.incoming.at_hand(&mut self.wire.input), head.length) {
             (Some(bytes), _) => Body::Full(bytes),
-            (None, Length::Withheld(length)) => Body::stream(Withheld(length)),
+            (None, Length::Withheld(length)) => Body::withheld(length),
             (None, _) => Body::Empty,
         };
         if self.incoming.has_ended() {
@@ -298,7 +318,10 @@ where
     {
         // Bytes after the response were not asked for: the server is out of step.
         if self.is_sent() && self.wire.input.is_empty() {
-            on_idle(Connection { wire: self.wire });
+            on_idle(Connection {
+                wire: self.wire,
+                timer: self.timer,
+            });
         }
     }
 
@@ -400,29 +423,6 @@ where
                 .exact_len()
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
-    }
-}
-
-/// The body of a response to HEAD: nothing, with the length that GET would bring.
-struct Withheld(u64);
-
-impl http_body::Body for Withheld {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        true
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0)
     }
 }
 

@@ -1,10 +1,17 @@
 //! Field lines, and what those that frame a message say (RFC 9112, 5 and 6; RFC 9110, 7.6).
 
-use http::StatusCode;
-use memchr::memchr;
+use std::sync::LazyLock;
 
-use crate::exchange::headers::{FieldError, is_token};
+use http::StatusCode;
+use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
+
+use crate::exchange::headers::{FieldError, LineError};
+use crate::exchange::line::{is_token, trim};
 use crate::exchange::{Headers, Known};
+
+const BARE_LF: &str = "a line ends in LF without CR";
+const CONTROL: &str = "a field value holds a control character";
 
 /// How many options `Connection` may list.
 const CONNECTION_OPTIONS_MAX: usize = 32;
@@ -98,8 +105,37 @@ impl Lines {
         self.searched = 0;
         match line.split_last() {
             Some((b'\r', line)) => Ok(Some(line)),
-            _ => Err(HeadError::Malformed("a line ends in LF without CR")),
+            _ => Err(HeadError::Malformed(BARE_LF)),
         }
+    }
+}
+
+/// What was found of the field lines of a head.
+pub enum FieldLines<'a> {
+    /// All of them. The empty line follows them.
+    All(&'a [u8]),
+    /// Those that are complete, perhaps none.
+    Some(&'a [u8]),
+}
+
+impl Lines {
+    /// The complete field lines at the start of `input`, each with its CRLF.
+    pub fn fields<'a>(&mut self, input: &'a [u8]) -> FieldLines<'a> {
+        static BLANK_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+        let upto = |end: usize| input.get(..end).unwrap_or_default();
+        if input.starts_with(b"\r\n") {
+            return FieldLines::All(upto(0));
+        }
+        // What was searched may end in three bytes of four.
+        let from = self.searched.saturating_sub(3);
+        let fresh = input.get(from..).unwrap_or_default();
+        if let Some(found) = BLANK_LINE.find(fresh) {
+            self.searched = 0;
+            return FieldLines::All(upto(from + found + 2));
+        }
+        let end = memrchr(b'\n', fresh).map_or(0, |found| from + found + 1);
+        self.searched = input.len() - end;
+        FieldLines::Some(upto(end))
     }
 }
 
@@ -126,18 +162,23 @@ impl Fields {
         self.bytes_free
     }
 
-    /// Takes a field line.
-    pub fn push(&mut self, line: &[u8]) -> Result<(), HeadError> {
-        self.bytes_free = self
-            .bytes_free
-            .checked_sub(line.len() + 2)
-            .ok_or(HeadError::TooLarge)?;
-        self.lines_free = self.lines_free.checked_sub(1).ok_or(HeadError::TooMany)?;
-        let (known, value) = append(line, &mut self.headers)?;
-        if self.framing.take(known, value)? {
-            self.headers.pop();
-        }
-        Ok(())
+    /// Takes field lines, each with its CRLF.
+    pub fn push(&mut self, lines: &[u8]) -> Result<(), HeadError> {
+        let Self {
+            headers,
+            framing,
+            bytes_free,
+            lines_free,
+        } = self;
+        let taken = headers.take_lines(lines, |known, value, len| {
+            *bytes_free = bytes_free.checked_sub(len).ok_or(HeadError::TooLarge)?;
+            *lines_free = lines_free.checked_sub(1).ok_or(HeadError::TooMany)?;
+            Ok::<_, Refused>(!framing.take(known, value)?)
+        });
+        taken.map_err(|refused| match refused {
+            Refused::Head(error) => error,
+            Refused::Line(error) => wrong_line(error, lines),
+        })
     }
 
     /// Removes what `Connection` lists: it was meant for this hop alone.
@@ -150,19 +191,52 @@ impl Fields {
     }
 }
 
-/// Appends a field line (RFC 9112, 5.1) to `headers`: which field it is, and its value.
-pub fn append<'a>(line: &'a [u8], headers: &mut Headers) -> Result<(Known, &'a [u8]), HeadError> {
+/// Why lines were refused.
+enum Refused {
+    Head(HeadError),
+    Line(LineError),
+}
+
+impl From<HeadError> for Refused {
+    fn from(error: HeadError) -> Self {
+        Self::Head(error)
+    }
+}
+
+impl From<LineError> for Refused {
+    fn from(error: LineError) -> Self {
+        Self::Line(error)
+    }
+}
+
+/// What is wrong with one of `lines`.
+fn wrong_line(error: LineError, lines: &[u8]) -> HeadError {
+    HeadError::Malformed(match error {
+        LineError::Value => CONTROL,
+        LineError::BareLf => BARE_LF,
+        LineError::Name(at) => {
+            let rest = lines.get(at..).unwrap_or_default();
+            let line = rest.split(|&byte| byte == b'\n').next();
+            let line = line.unwrap_or_default();
+            match line.iter().position(|&byte| byte == b':') {
+                Some(colon) => wrong_name(line.get(..colon).unwrap_or_default(), true),
+                None => wrong_name(line.strip_suffix(b"\r").unwrap_or(line), false),
+            }
+        }
+    })
+}
+
+/// Appends a field line, without its end (RFC 9112, 5.1), to `headers`.
+pub fn append(line: &[u8], headers: &mut Headers) -> Result<(), &'static str> {
     let colon = line.iter().position(|&byte| byte == b':');
     let (name, value) = colon
         .and_then(|colon| line.split_at_checked(colon))
-        .ok_or_else(|| HeadError::Malformed(wrong_name(line, false)))?;
+        .ok_or_else(|| wrong_name(line, false))?;
     let value = trim(value.get(1..).unwrap_or_default());
     match headers.try_append(name, value) {
-        Ok(known) => Ok((known, value)),
-        Err(FieldError::Name) => Err(HeadError::Malformed(wrong_name(name, true))),
-        Err(FieldError::Value) => Err(HeadError::Malformed(
-            "a field value holds a control character",
-        )),
+        Ok(_) => Ok(()),
+        Err(FieldError::Name) => Err(wrong_name(name, true)),
+        Err(FieldError::Value) => Err(CONTROL),
     }
 }
 
@@ -175,14 +249,6 @@ fn wrong_name(name: &[u8], has_colon: bool) -> &'static str {
         None if has_colon => "a field has no name",
         None => "a field line has no colon",
     }
-}
-
-/// `value` without spaces and tabs around it.
-pub fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
 }
 
 /// `tchar` (RFC 9110, 5.6.2).

@@ -2,10 +2,10 @@
 
 use http::{Method, StatusCode};
 
-use super::fields::{Coding, Fields, HeadError, HeadLimits, Lines, is_token_byte};
+use super::fields::{Coding, FieldLines, Fields, HeadError, HeadLimits, Lines, is_token_byte};
 use super::framing::Length;
 use super::target::{Target, same_authority};
-use crate::exchange::headers::is_token;
+use crate::exchange::line::is_token;
 use crate::exchange::{Head, Headers, Version};
 
 /// Longer methods are not implemented (RFC 9112, 3).
@@ -60,31 +60,26 @@ impl RequestParser {
     /// called again with the rest and more; after `true`, with [`RequestParser::finish`].
     pub fn parse(&mut self, input: &[u8]) -> Result<(usize, bool), HeadError> {
         let mut at = 0;
-        loop {
+        while self.start.is_none() {
             let rest = input.get(at..).unwrap_or_default();
-            if self.start.is_none() && rest.first().is_some_and(|&byte| !starts_request(byte)) {
+            if rest.first().is_some_and(|&byte| !starts_request(byte)) {
                 return Err(HeadError::Malformed("this is not a request line"));
             }
             let Some(line) = self.lines.next(rest)? else {
-                check_unfinished(rest, self.start.is_some(), self.line_bytes, &self.fields)?;
-                return Ok((at, false));
+                // Its last byte may be the CR that ends it.
+                return check_line(rest, self.line_bytes + 1).map(|()| (at, false));
             };
             at += line.len() + 2;
-            if self.start.is_some() {
-                if line.is_empty() {
-                    return Ok((at, true));
-                }
-                self.fields.push(line)?;
-            } else if line.is_empty() && !self.blank_line_seen {
+            if line.is_empty() && !self.blank_line_seen {
                 // RFC 9112, 2.2: one empty line before a request line is forgiven.
                 self.blank_line_seen = true;
-            } else if line.len() > self.line_bytes {
-                return Err(HeadError::LineTooLong);
             } else {
+                check_line(line, self.line_bytes)?;
                 self.start = Some(request_line(line)?);
                 self.fields.headers = Headers::with_capacity(16, rest.len().min(2048));
             }
         }
+        parse_fields(&mut self.lines, &mut self.fields, input, at)
     }
 
     /// What the complete head says.
@@ -143,21 +138,36 @@ impl RequestParser {
     }
 }
 
-/// Refuses what is too long while its end has not come.
-fn check_unfinished(
-    rest: &[u8],
-    started: bool,
-    line_bytes: usize,
-    fields: &Fields,
-) -> Result<(), HeadError> {
-    // A CR may be the last byte here, so a line of just the allowed length is not yet refused.
-    if !started && rest.len() > line_bytes + 1 {
+/// Refuses a start line that is too long.
+const fn check_line(line: &[u8], line_bytes: usize) -> Result<(), HeadError> {
+    if line.len() > line_bytes {
         return Err(HeadError::LineTooLong);
     }
-    if started && rest.len() > fields.bytes_free() {
-        return Err(HeadError::TooLarge);
-    }
     Ok(())
+}
+
+/// Takes the field lines that stand in `input` from `at` on: where it came to, and whether the
+/// head is complete.
+fn parse_fields(
+    lines: &mut Lines,
+    fields: &mut Fields,
+    input: &[u8],
+    at: usize,
+) -> Result<(usize, bool), HeadError> {
+    let rest = input.get(at..).unwrap_or_default();
+    match lines.fields(rest) {
+        FieldLines::All(all) => {
+            fields.push(all)?;
+            Ok((at + all.len() + 2, true))
+        }
+        FieldLines::Some(some) => {
+            fields.push(some)?;
+            if rest.len() - some.len() > fields.bytes_free() {
+                return Err(HeadError::TooLarge);
+            }
+            Ok((at + some.len(), false))
+        }
+    }
 }
 
 fn starts_request(byte: u8) -> bool {
@@ -257,28 +267,20 @@ impl ResponseParser {
     /// As [`RequestParser::parse`].
     pub fn parse(&mut self, input: &[u8]) -> Result<(usize, bool), HeadError> {
         let mut at = 0;
-        loop {
-            let rest = input.get(at..).unwrap_or_default();
-            if self.start.is_none() && rest.first().is_some_and(|&byte| byte != b'H') {
+        if self.start.is_none() {
+            if input.first().is_some_and(|&byte| byte != b'H') {
                 return Err(HeadError::Malformed("this is not a status line"));
             }
-            let Some(line) = self.lines.next(rest)? else {
-                check_unfinished(rest, self.start.is_some(), self.line_bytes, &self.fields)?;
-                return Ok((at, false));
+            let Some(line) = self.lines.next(input)? else {
+                return check_line(input, self.line_bytes + 1).map(|()| (0, false));
             };
-            at += line.len() + 2;
-            if self.start.is_none() {
-                if line.len() > self.line_bytes {
-                    return Err(HeadError::LineTooLong);
-                }
-                self.start = Some(status_line(line)?);
-                self.fields.headers = Headers::with_capacity(16, rest.len().min(2048));
-            } else if line.is_empty() {
-                return Ok((at, true));
-            } else {
-                self.fields.push(line)?;
-            }
+            check_line(line, self.line_bytes)?;
+            at = line.len() + 2;
+            self.start = Some(status_line(line)?);
+            let room = (input.len() - at).min(2048);
+            self.fields.headers = Headers::with_capacity(16, room);
         }
+        parse_fields(&mut self.lines, &mut self.fields, input, at)
     }
 
     /// What the complete head says in answer to a request with `method` (RFC 9112, 6.3).

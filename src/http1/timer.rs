@@ -13,7 +13,7 @@ pub struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready once `deadline` has passed.
-    fn poll_deadline(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_deadline(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
         let sleep = self
             .0
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -183,14 +183,10 @@ pub fn write_request(head: &OutgoingHead<'_>, encoding: Encoding, text: &mut Vec
         text.extend_from_slice(part.as_bytes());
     }
     let mut trailers_wanted = false;
-    for (known, name, value) in head.headers.lines() {
-        match known {
-            Known::Te => trailers_wanted |= value.eq_ignore_ascii_case(b"trailers"),
-            Known::Host | Known::Expect => {}
-            _ if frames(known) => {}
-            _ => write_field(name, value, text),
-        }
-    }
+    head.headers.write_to(text, |known, value| {
+        trailers_wanted |= known == Known::Te && value.eq_ignore_ascii_case(b"trailers");
+        !frames(known) && !matches!(known, Known::Te | Known::Host | Known::Expect)
+    });
     encoding.write(text);
     if trailers_wanted {
         write_field(b"te", b"trailers", text);
@@ -236,12 +232,10 @@ pub fn write_response(facts: &ResponseFacts<'_>, headers: &Headers, text: &mut V
     );
     text.extend_from_slice(b"\r\n");
     let mut dated = false;
-    for (known, name, value) in headers.lines() {
+    headers.write_to(text, |known, _| {
         dated |= known == Known::Date;
-        if known != Known::Te && !frames(known) {
-            write_field(name, value, text);
-        }
-    }
+        known != Known::Te && !frames(known)
+    });
     if !dated && !facts.status.is_informational() {
         write_date(text);
     }
@@ -293,7 +287,7 @@ fn write_number(mut number: u64, text: &mut Vec<u8>) {
 
 /// Room for the fields with their separators, and for what is added to them.
 fn room(headers: &Headers) -> usize {
-    headers.bytes() + headers.len() * 4 + 192
+    headers.bytes() + 192
 }
 
 /// A `Date` line, formatted once a second by each thread (RFC 9110, 6.6.1).

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::exchange::id::hex;
+
 /// What a line says of one exchange.
 ///
 /// The query is left out on purpose, as are all header fields: that is where credentials stand.
@@ -60,7 +62,7 @@ pub(super) fn write_json(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
     line.extend_from_slice(b"\",\"request_id\":");
     quoted(line, record.request_id);
     line.extend_from_slice(b",\"trace_id\":\"");
-    hex(line, record.trace_id);
+    line.extend_from_slice(&hex(record.trace_id));
     line.extend_from_slice(b"\",\"client\":\"");
     address(line, record.client);
     line.push(b'"');
@@ -176,7 +178,7 @@ pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
     line.extend_from_slice(b" id=");
     quoted(line, record.request_id);
     line.extend_from_slice(b" trace=");
-    hex(line, record.trace_id);
+    line.extend_from_slice(&hex(record.trace_id));
     line.push(b'\n');
 }
 
@@ -304,21 +306,6 @@ fn three_digits(line: &mut Vec<u8>, value: u32) {
     line.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]);
 }
 
-/// 32 digits, lower case.
-fn hex(line: &mut Vec<u8>, value: u128) {
-    let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(value.to_be_bytes()) {
-        if let [high, low] = pair {
-            (*high, *low) = (hex_digit(byte >> 4), hex_digit(byte & 15));
-        }
-    }
-    line.extend_from_slice(&digits);
-}
-
-const fn hex_digit(value: u8) -> u8 {
-    value + if value < 10 { b'0' } else { b'a' - 10 }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -426,7 +413,7 @@ mod tests {
             decimal(&mut line, value);
             prop_assert_eq!(String::from_utf8(line).unwrap(), value.to_string());
             let mut line = Vec::new();
-            hex(&mut line, id);
+            line.extend_from_slice(&hex(id));
             prop_assert_eq!(String::from_utf8(line).unwrap(), format!("{id:032x}"));
         }
     }

@@ -559,12 +559,12 @@ fn exchange() -> Exchange {
     headers.append("cookie", b"a=1");
     headers.append("connection", b"x-hop");
     headers.append("tracestate", b"v=1");
-    let peer = Peer {
-        address: "192.0.2.1:5000".parse().unwrap(),
-        local: "192.0.2.2:443".parse().unwrap(),
-        tls: None,
-        body_bytes: 1024,
-    };
+    let peer = Peer::new(
+        "192.0.2.1:5000".parse().unwrap(),
+        "192.0.2.2:443".parse().unwrap(),
+        None,
+        1024,
+    );
     Exchange {
         id: RequestId::given(b"request-1"),
         method: Method::GET,
@@ -581,6 +581,6 @@ fn exchange() -> Exchange {
         scheme: "https",
         trace: TraceContext::of(None),
         started: Instant::now(),
-        time: std::time::SystemTime::UNIX_EPOCH,
+        time: std::time::SystemTime::UNIX_EPOCH.into(),
     }
 }

@@ -44,7 +44,7 @@ impl<'a> RequestScope<'a> {
             RequestField::Method => exchange.method.as_str().into(),
             RequestField::Path => exchange.path.as_str().into(),
             RequestField::Scheme => exchange.scheme.into(),
-            RequestField::Time => Timestamp::try_from(exchange.time)
+            RequestField::Time => Timestamp::try_from(exchange.time.get(exchange.started))
                 .map_err(|_| EvalError::new(EvalErrorKind::Range, "the clock is out of range"))?
                 .into(),
         })

@@ -87,7 +87,7 @@ struct Search<'a, F> {
     method: &'a Method,
     entries: &'a [Entry],
     accept: F,
-    params: Vec<(u32, u32)>,
+    params: Params,
     best: Option<(usize, Params)>,
     /// The first pattern that matched but for the method decides the answer 405.
     refused: Option<Vec<usize>>,
@@ -140,7 +140,7 @@ impl Table {
             method,
             entries: &self.entries,
             accept,
-            params: Vec::new(),
+            params: Params::default(),
             best: None,
             refused: None,
             exhaustive: self.prioritised,
@@ -306,18 +306,18 @@ impl<F: FnMut(usize, &Params) -> bool> Search<'_, F> {
         if let Some(child) = &node.parameter
             && !segment.is_empty()
         {
-            self.params.push((at as u32, end as u32));
+            self.params.0.push((at as u32, end as u32));
             if self.walk(child, end + 1) {
                 return true;
             }
-            self.params.pop();
+            self.params.0.pop();
         }
         if node.tail.is_empty() {
             return false;
         }
-        self.params.push((at as u32, path.len() as u32));
+        self.params.0.push((at as u32, path.len() as u32));
         let over = self.offer(&node.tail);
-        self.params.pop();
+        self.params.0.pop();
         over
     }
 
@@ -331,8 +331,7 @@ impl<F: FnMut(usize, &Params) -> bool> Search<'_, F> {
             if !allows(entry, self.method) {
                 continue;
             }
-            let params = Params(self.params.clone());
-            if !(self.accept)(index, &params) {
+            if !(self.accept)(index, &self.params) {
                 continue;
             }
             met = true;
@@ -341,6 +340,12 @@ impl<F: FnMut(usize, &Params) -> bool> Search<'_, F> {
                 .as_ref()
                 .and_then(|(best, _)| self.entries.get(*best));
             if best.is_none_or(|best| entry.priority > best.priority) {
+                let params = if self.exhaustive {
+                    self.params.clone()
+                } else {
+                    // The search is over: nobody else needs them.
+                    std::mem::take(&mut self.params)
+                };
                 self.best = Some((index, params));
             }
             break;

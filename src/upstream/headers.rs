@@ -1,12 +1,13 @@
 //! Removes fields that concern one connection; adds those that tell where a request came from.
 
-use std::io::Write as _;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::exchange::line::is_token;
 use crate::exchange::{Exchange, Headers, Known, trace};
 
 /// The gateway's name in `Via` (RFC 9110, 7.6.3): a pseudonym, so that it tells nothing.
-const PSEUDONYM: &str = "concertina";
+const PSEUDONYM: &[u8] = b"concertina";
 
 /// Bytes that the added fields commonly need.
 const ADDED_BYTES: usize = 448;
@@ -26,102 +27,98 @@ pub fn for_upstream(exchange: &Exchange, trusted: bool) -> Headers {
     let given = &exchange.headers;
     let mut headers = Headers::with_capacity(given.len() + ADDED, given.bytes() + ADDED_BYTES);
     let listed = Listed::of(given);
-    for (known, name, value) in given.lines() {
-        let passes = match known {
-            Known::Te => wants_trailers(value),
-            Known::Host
-            | Known::ContentLength
-            | Known::Expect
-            | Known::Traceparent
-            | Known::XRequestId
-            | Known::Forwarded
-            | Known::XForwardedFor
-            | Known::XForwardedHost
-            | Known::XForwardedProto => false,
-            Known::Tracestate => exchange.trace.parent_id.is_some(),
-            Known::Other => (trusted || !tells_origin(name)) && !listed.has(name),
-            _ => !known.is_hop_by_hop() && !listed.has(name),
-        };
-        if passes {
-            // What is left of `TE` is the one thing that is true of every hop of ours.
-            let value = if known == Known::Te {
-                b"trailers"
-            } else {
-                value
-            };
-            headers.append_line((known, name, value));
+    let mut trailers = false;
+    headers.append_from(given, |known, name, value| match known {
+        Known::Te => {
+            trailers |= wants_trailers(value);
+            false
         }
+        Known::Host
+        | Known::ContentLength
+        | Known::Expect
+        | Known::Traceparent
+        | Known::XRequestId
+        | Known::Forwarded
+        | Known::XForwardedFor
+        | Known::XForwardedHost
+        | Known::XForwardedProto => false,
+        Known::Tracestate => exchange.trace.parent_id.is_some(),
+        Known::Other => (trusted || !tells_origin(name)) && !listed.has(name),
+        _ => !known.is_hop_by_hop() && !listed.has(name),
+    });
+    if trailers {
+        // What is left of `TE` is the one thing that is true of every hop of ours.
+        headers.append("te", b"trailers");
     }
     add_origin(&mut headers, exchange, trusted);
     add_identity(&mut headers, exchange);
-    let mut value = Vec::with_capacity(16);
-    value.extend_from_slice(exchange.version.as_str().as_bytes());
-    value.push(b' ');
-    value.extend_from_slice(PSEUDONYM.as_bytes());
-    headers.append("via", &value);
+    let version = exchange.version.as_str().as_bytes();
+    headers.add(Known::Via, [version, b" ", PSEUDONYM]);
     headers
 }
 
 /// Adds what ties a call to the request that caused it: `X-Request-Id`, and `traceparent` with a
 /// span of its own.
 fn add_identity(headers: &mut Headers, exchange: &Exchange) {
-    headers.append("x-request-id", exchange.id.as_str().as_bytes());
-    headers.append("traceparent", &exchange.trace.header(trace::new_span()));
+    headers.add(Known::XRequestId, [exchange.id.as_bytes()]);
+    let parent = exchange.trace.header(trace::new_span());
+    headers.add(Known::Traceparent, [&parent]);
 }
 
 fn add_origin(headers: &mut Headers, exchange: &Exchange, trusted: bool) {
-    let peer = exchange.peer.address.ip().to_canonical();
-    let mut value = Vec::with_capacity(96);
+    let (peer, given) = (exchange.peer.address_text.as_bytes(), &exchange.headers);
+    let before = list(given, Known::XForwardedFor, trusted);
+    headers.add(Known::XForwardedFor, [&before, peer]);
 
-    push_given(&mut value, exchange, Known::XForwardedFor, trusted);
-    // Writing to a vector does not fail.
-    write!(value, "{peer}").unwrap_or_default();
-    headers.append("x-forwarded-for", &value);
+    headers.add(Known::XForwardedProto, [exchange.scheme.as_bytes()]);
 
-    headers.append("x-forwarded-proto", exchange.scheme.as_bytes());
+    let authority = exchange.authority.as_bytes();
+    let host = given.known(Known::XForwardedHost).filter(|_| trusted);
+    headers.add(Known::XForwardedHost, [host.unwrap_or(authority)]);
 
-    let given_host = exchange.headers.known(Known::XForwardedHost);
-    let host = given_host
-        .filter(|_| trusted)
-        .unwrap_or(exchange.authority.as_bytes());
-    headers.append("x-forwarded-host", host);
-
-    value.clear();
-    push_given(&mut value, exchange, Known::Forwarded, trusted);
-    match peer {
-        IpAddr::V4(address) => write!(value, "for={address}"),
-        IpAddr::V6(address) => write!(value, "for=\"[{address}]\""),
-    }
-    .unwrap_or_default();
-    value.extend_from_slice(b";host=");
-    push_token_or_quoted(&mut value, exchange.authority.as_bytes());
-    value.extend_from_slice(b";proto=");
-    value.extend_from_slice(exchange.peer.scheme().as_bytes());
-    headers.append("forwarded", &value);
+    let before = list(given, Known::Forwarded, trusted);
+    let (open, close): (&[u8], &[u8]) = match exchange.peer.address.ip().to_canonical() {
+        IpAddr::V4(_) => (b"for=", b";host="),
+        IpAddr::V6(_) => (b"for=\"[", b"]\";host="),
+    };
+    let (quote, host) = token_or_quoted(authority);
+    let proto = exchange.peer.scheme().as_bytes();
+    headers.add(
+        Known::Forwarded,
+        [
+            &before, open, peer, close, quote, &host, quote, b";proto=", proto,
+        ],
+    );
 }
 
 /// What a trusted peer told, with a comma behind it: the list goes on.
-fn push_given(value: &mut Vec<u8>, exchange: &Exchange, known: Known, trusted: bool) {
-    for given in exchange.headers.all_known(known).filter(|_| trusted) {
-        value.extend_from_slice(given);
-        value.extend_from_slice(b", ");
+fn list(given: &Headers, known: Known, trusted: bool) -> Vec<u8> {
+    let mut before = Vec::new();
+    for given in given.all_known(known).filter(|_| trusted) {
+        before.extend_from_slice(given);
+        before.extend_from_slice(b", ");
     }
+    before
 }
 
-/// RFC 7239, 4: what is no token is quoted.
-fn push_token_or_quoted(out: &mut Vec<u8>, text: &[u8]) {
-    if crate::exchange::headers::is_token(text) {
-        out.extend_from_slice(text);
-        return;
+/// What stands around a value and the value itself, escaped: what is no token is quoted
+/// (RFC 7239, 4).
+fn token_or_quoted(text: &[u8]) -> (&'static [u8], Cow<'_, [u8]>) {
+    if is_token(text) {
+        return (b"", Cow::Borrowed(text));
     }
-    out.push(b'"');
-    for &byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    if !text.iter().any(special) {
+        return (b"\"", Cow::Borrowed(text));
+    }
+    let mut escaped = Vec::with_capacity(text.len() + 2);
+    for byte in text {
+        if special(byte) {
+            escaped.push(b'\\');
         }
-        out.push(byte);
+        escaped.push(*byte);
     }
-    out.push(b'"');
+    (b"\"", Cow::Owned(escaped))
 }
 
 /// Whether backends commonly take the field for the client's own address or host.
@@ -182,17 +179,17 @@ mod tests {
             trace: TraceContext::of(headers.known(Known::Traceparent)),
             headers,
             upgrade: None,
-            peer: Arc::new(Peer {
-                address: "[2001:db8::1]:5000".parse().unwrap(),
-                local: "127.0.0.1:80".parse().unwrap(),
-                tls: None,
-                body_bytes: 0,
-            }),
+            peer: Arc::new(Peer::new(
+                "[2001:db8::1]:5000".parse().unwrap(),
+                "127.0.0.1:80".parse().unwrap(),
+                None,
+                0,
+            )),
             peer_trusted: false,
             client: "2001:db8::1".parse().unwrap(),
             scheme: "http",
             started: tokio::time::Instant::now(),
-            time: std::time::SystemTime::now(),
+            time: std::time::SystemTime::now().into(),
         }
     }
 
@@ -227,9 +224,9 @@ mod tests {
         assert_eq!(
             names,
             [
-                "te",
                 "accept",
                 "via",
+                "te",
                 "x-forwarded-for",
                 "x-forwarded-proto",
                 "x-forwarded-host",
@@ -301,8 +298,7 @@ mod tests {
 
     #[test]
     fn a_host_that_would_end_its_quotes_is_escaped() {
-        let mut out = Vec::new();
-        push_token_or_quoted(&mut out, b"a\"b\\c:1");
-        assert_eq!(out, b"\"a\\\"b\\\\c:1\"");
+        let (quote, escaped) = token_or_quoted(b"a\"b\\c:1");
+        assert_eq!((quote, &*escaped), (&b"\""[..], &b"a\\\"b\\\\c:1"[..]));
     }
 }

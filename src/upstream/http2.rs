@@ -223,7 +223,7 @@ fn received(response: http::Response<Incoming>, method: &Method, stream: Stream)
         let length = parts.headers.get(header::CONTENT_LENGTH);
         length
             .and_then(|length| length.to_str().ok()?.parse().ok())
-            .map_or(Body::Empty, |length| Body::stream(Withheld(length)))
+            .map_or(Body::Empty, Body::withheld)
     } else if http_body::Body::is_end_stream(&incoming) {
         Body::Empty
     } else {
@@ -342,28 +342,5 @@ impl http_body::Body for Received {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
-    }
-}
-
-/// The body of a response that has none, with the length that GET would bring.
-struct Withheld(u64);
-
-impl http_body::Body for Withheld {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        true
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0)
     }
 }

@@ -13,7 +13,7 @@ use super::group::OVERLOADED;
 use super::http2::Http2;
 use super::pool::{Http1, Slot, Wire};
 use crate::exchange::{Body, CallError, Headers, Response};
-use crate::http1::{self, OutgoingHead, SendFailure, SendOptions};
+use crate::http1::{OutgoingHead, SendFailure, SendOptions};
 
 /// A request head on its way to one endpoint.
 #[derive(Clone, Copy)]
@@ -100,24 +100,29 @@ pub(super) async fn send(
             Err(error) => return Err(SendFailed::unsent(error, body)),
         },
     };
-    let sent = async {
-        match connection {
-            Connection::Http1 { connection, reused } => {
-                on_http1(slot, connection, reused, head, body).await
-            }
-            Connection::Http2 { connection, reused } => {
-                let sent = Box::pin(connection.send(head, body));
-                sent.await.map_err(|failed| SendFailed {
+    match connection {
+        Connection::Http1 { connection, reused } => {
+            on_http1(slot, connection, reused, head, body, (until, bounds)).await
+        }
+        Connection::Http2 { connection, reused } => {
+            let sent = Box::pin(timeout_at(until, connection.send(head, body)));
+            match sent.await {
+                Ok(sent) => sent.map_err(|failed| SendFailed {
                     stale: reused && failed.unsent.is_some(),
                     ..failed
-                })
+                }),
+                Err(_) => Err(SendFailed::sent(late(until, bounds))),
             }
         }
-    };
-    match timeout_at(until, sent).await {
-        Ok(ended) => ended,
-        Err(_) if until == bounds.deadline => Err(SendFailed::sent(CallError::Deadline)),
-        Err(_) => Err(SendFailed::sent(CallError::Timeout(bounds.head))),
+    }
+}
+
+/// What it is called that no response head came until `until`.
+fn late(until: Instant, bounds: Bounds) -> CallError {
+    if until == bounds.deadline {
+        CallError::Deadline
+    } else {
+        CallError::Timeout(bounds.head)
     }
 }
 
@@ -134,6 +139,7 @@ async fn on_http1(
     reused: bool,
     head: RequestHead<'_>,
     body: Body,
+    (until, bounds): (Instant, Bounds),
 ) -> Result<Response, SendFailed> {
     let head = OutgoingHead {
         method: head.method,
@@ -142,24 +148,25 @@ async fn on_http1(
         headers: head.headers,
         upgrade: head.upgrade,
     };
+    let options = SendOptions {
+        until: Some(until),
+        ..SendOptions::default()
+    };
     let home = Rc::clone(slot);
     let back = move |connection| home.put(connection);
-    let sent = connection.send(head, body, SendOptions::default(), back);
+    let sent = connection.send(head, body, options, back);
     sent.await.map_err(|error| SendFailed {
         stale: reused && error.is_stale(),
         reached: error.sent,
-        ..SendFailed::sent(why(error))
+        ..SendFailed::sent(match error.failure {
+            SendFailure::Closed | SendFailure::Io(_) => CallError::Reset(error.to_string()),
+            SendFailure::Malformed(_) | SendFailure::HeadTooLarge => {
+                CallError::Malformed(error.to_string())
+            }
+            SendFailure::RequestBody(error) => CallError::RequestBody(error),
+            SendFailure::Late => late(until, bounds),
+        })
     })
-}
-
-fn why(error: http1::SendError) -> CallError {
-    match error.failure {
-        SendFailure::Closed | SendFailure::Io(_) => CallError::Reset(error.to_string()),
-        SendFailure::Malformed(_) | SendFailure::HeadTooLarge => {
-            CallError::Malformed(error.to_string())
-        }
-        SendFailure::RequestBody(error) => CallError::RequestBody(error),
-    }
 }
 
 /// A new connection, or one that comes back meanwhile. The wait for leave to open one and the

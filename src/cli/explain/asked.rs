@@ -82,12 +82,7 @@ fn from_here(scheme: &str) -> Peer {
         server_name: None,
         client_certificate: None,
     });
-    Peer {
-        address: here,
-        local: here,
-        tls,
-        body_bytes: 0,
-    }
+    Peer::new(here, here, tls, 0)
 }
 
 /// Scheme, authority and target. The target is taken as typed: a parser of URLs would tidy up what

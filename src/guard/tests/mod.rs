@@ -64,18 +64,18 @@ fn request(text: &str) -> Exchange {
         version: Version::Http11,
         headers,
         upgrade: None,
-        peer: Arc::new(Peer {
-            address: "192.0.2.1:1000".parse().unwrap(),
-            local: "192.0.2.2:443".parse().unwrap(),
-            tls: None,
-            body_bytes: 1000,
-        }),
+        peer: Arc::new(Peer::new(
+            "192.0.2.1:1000".parse().unwrap(),
+            "192.0.2.2:443".parse().unwrap(),
+            None,
+            1000,
+        )),
         peer_trusted: false,
         client: "192.0.2.1".parse().unwrap(),
         scheme: "https",
         trace: TraceContext::of(None),
         started: tokio::time::Instant::now(),
-        time: SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
+        time: (SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)).into(),
     }
 }
 
