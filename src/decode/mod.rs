@@ -3,6 +3,8 @@
 //! Each way in takes a whole body within a bound and gives a checked [`Json`]. Nothing here waits,
 //! recurses without a cap, or makes more than a few times the bytes that came.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod form;
 mod media;
 mod multipart;
