@@ -165,15 +165,16 @@ mod tests {
 
     #[test]
     fn each_of_many_keys_has_its_own_time() {
+        // So few that no nine of them fall on one place, however keys are hashed this time.
         let cells = Cells::new(100_000, 10);
         let keyed = Keyed::new();
         let key = |number: u32| keyed.key(number);
         for round in 0..3 {
-            for number in 0..20_000 {
+            for number in 0..4_000 {
                 assert_eq!(ask(&cells, &key(number), 1000, 2), round < 2, "{number}");
             }
         }
-        for number in 0..20_000 {
+        for number in 0..4_000 {
             assert!(ask(&cells, &key(number), 1010, 2));
             assert!(!ask(&cells, &key(number), 1010, 2));
         }
