@@ -179,7 +179,7 @@ pub enum GraphFormat {
     Dot,
 }
 
-/// Make a routes.toml from what another gateway was told
+/// Make a routes.toml from what another gateway was told, or from an API's document
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What is made passes `check`. What could not be carried over, or is otherwise than it was, is listed
@@ -187,7 +187,8 @@ on standard error, and said in the file at its place. docs/migrating.md tells wh
 
 Examples:
   concertina import krakend krakend.json > routes.toml
-  concertina import krakend krakend.json --out gateway/routes.toml")]
+  concertina import krakend krakend.json --out gateway/routes.toml
+  concertina import openapi api.json --mock --out mock.toml")]
 pub struct ImportArguments {
     /// What the file is
     #[arg(value_enum)]
@@ -198,12 +199,17 @@ pub struct ImportArguments {
     /// Where to write, never over an existing file; without it, standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Answer from the file instead of passing on: examples of an OpenAPI document
+    #[arg(long)]
+    pub mock: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ImportFormat {
     /// A configuration of KrakenD, version 3, as JSON
     Krakend,
+    /// An OpenAPI document, 3.0 or 3.1, as JSON
+    Openapi,
 }
 
 /// Make a development certificate, never over an existing one

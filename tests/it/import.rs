@@ -59,7 +59,11 @@ fn imported(format: &[&str], text: &str) -> (String, String) {
 
 /// Serves what was made, on a free port.
 fn serve(made: &str) -> TestGateway {
-    let text = made.replace("0.0.0.0:8080", "127.0.0.1:0");
+    let text = ["0.0.0.0:8080", "127.0.0.1:8080"]
+        .iter()
+        .fold(made.to_owned(), |text, address| {
+            text.replace(address, "127.0.0.1:0")
+        });
     let quiet = "\n[server]\nworkers = 1\naccess_log = \"off\"\n";
     TestGateway::start_exactly(tempfile::tempdir().unwrap(), &(text + quiet))
 }
@@ -149,6 +153,7 @@ fn the_guards_of_the_original_hold() {
     assert_eq!(gateway.get("/even/3").status, 403);
     assert_eq!(gateway.get("/even/4").status, 200);
     assert_eq!(gateway.get("/keyed").status, 403);
+    assert_eq!(gateway.get("/inside").status, 403);
     assert!(notes.contains("closed"), "{notes}");
     let statuses: Vec<u16> = (0..3).map(|_| gateway.get("/limited").status).collect();
     assert_eq!(statuses, [200, 429, 429]);
@@ -196,4 +201,48 @@ fn what_cannot_be_imported_is_told_and_nothing_is_written_over() {
         fs::read_to_string(folder.path().join("there.toml")).unwrap(),
         "mine"
     );
+}
+
+/// A document with servers, schemes, examples and schemas. `HOST` is where the service is.
+const OPENAPI: &str = include_str!("../configs/import/openapi.json");
+
+#[test]
+fn an_imported_document_is_passed_on_and_its_guards_admit_nobody_yet() {
+    let service = Upstream::start(|request| Answer::json(&json!([target(request)]).to_string()));
+    let (made, notes) = imported(&["openapi"], &OPENAPI.replace("HOST", &service.url()));
+    let gateway = serve(&made);
+    assert_eq!(
+        body(&gateway, "/v1/pets?limit=2"),
+        json!(["/v1/pets?limit=2"])
+    );
+    assert_eq!(body(&gateway, "/v1/pets/7"), json!(["/v1/pets/7"]));
+    let before = service.count();
+    let refused = gateway.ask("POST", "/v1/pets", &[("Authorization", "Bearer x")], b"{}");
+    assert!([401, 503].contains(&refused.status), "{}", refused.text());
+    assert_eq!(gateway.ask("DELETE", "/v1/pets/7", &[], b"").status, 403);
+    assert_eq!(service.count(), before, "nothing got through");
+    assert!(
+        notes.contains("security scheme token: to be completed"),
+        "{notes}"
+    );
+    assert!(notes.contains("DELETE /pets/{pet-id}: closed"), "{notes}");
+}
+
+#[test]
+fn a_mocked_document_answers_by_itself() {
+    let document = OPENAPI.replace("HOST", "https://pets.example");
+    let (made, _) = imported(&["openapi", "--mock"], &document);
+    let gateway = serve(&made);
+    assert_eq!(
+        body(&gateway, "/v1/pets/7"),
+        json!({"id": 7, "name": "Rex"})
+    );
+    let pets = body(&gateway, "/v1/pets");
+    assert_eq!(pets[0]["id"], 1);
+    assert_eq!(pets[0]["born"], "2026-01-31");
+    let added = gateway.ask("POST", "/v1/pets", &[], b"{}");
+    assert_eq!(added.status, 201);
+    assert_eq!(added.header("content-type"), Some("application/json"));
+    assert_eq!(added.text(), r#"{"id":9,"price":1.5}"#);
+    assert_eq!(gateway.ask("DELETE", "/v1/pets/7", &[], b"").status, 204);
 }

@@ -3,7 +3,9 @@
 mod cel;
 mod fields;
 mod krakend;
+mod openapi;
 mod page;
+mod upstreams;
 
 use std::fs;
 use std::io::Read as _;
@@ -18,6 +20,14 @@ use crate::config::Mistakes;
 
 /// Bytes of a file that is imported.
 const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// What to do about a KrakenD configuration that is not JSON.
+const KRAKEND_HELP: &str = "Templates of KrakenD's flexible configuration have to be rendered first: \
+    `FC_OUT=whole.json krakend check -c ...`";
+
+/// What to do about a document that is not JSON.
+const OPENAPI_HELP: &str =
+    "YAML has to be turned into JSON first: `yq -o json api.yaml > api.json`";
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +47,14 @@ pub enum ImportError {
     },
     #[error("this is no KrakenD configuration: it says no `version`")]
     NotKrakend,
-    #[error(
-        "the file is of version {0}; `krakend` itself turns it into version 3, which can be imported"
-    )]
+    #[error("the file is of version {0}; only version 3 can be imported")]
     Version(String),
+    #[error("this is no OpenAPI document: it says no `openapi`")]
+    NotOpenapi,
+    #[error("the document is of OpenAPI {0}; only 3.0 and 3.1 can be imported")]
+    OpenapiVersion(String),
+    #[error("`--mock` is for OpenAPI documents")]
+    Mock,
     #[error("{} is there already; nothing was changed", .0.display())]
     Exists(PathBuf),
     #[error("cannot write {}: {source}", .path.display())]
@@ -57,11 +71,11 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     if let Some(out) = out.filter(|out| out.exists()) {
         return Err(ImportError::Exists(out.to_owned()).into());
     }
+    let file = &arguments.file;
     let made = match arguments.format {
-        ImportFormat::Krakend => krakend::import(&json(
-            &arguments.file,
-            "Templates of KrakenD's flexible configuration have to be rendered first: `FC_OUT=whole.json krakend check -c ...`",
-        )?)?,
+        ImportFormat::Krakend if arguments.mock => return Err(ImportError::Mock.into()),
+        ImportFormat::Krakend => krakend::import(&json(file, KRAKEND_HELP)?)?,
+        ImportFormat::Openapi => openapi::import(&json(file, OPENAPI_HELP)?, arguments.mock)?,
     };
     // Files that it names are looked for where it will stand.
     let base = out.and_then(Path::parent).unwrap_or(Path::new(""));

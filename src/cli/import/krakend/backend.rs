@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::conditions::{self, Conditions};
 use super::endpoint::Surroundings;
-use super::upstreams::Upstreams;
 use crate::cli::import::cel;
 use crate::cli::import::fields::Fields;
 use crate::cli::import::page::{Block, excerpt};
+use crate::cli::import::upstreams::Upstreams;
 
 /// A backend, read.
 #[derive(Debug, Default)]

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::backend::Backend;
 use super::guards::{Guarded, Guards, Rate, Registry, slug};
-use super::upstreams::Upstreams;
 use super::{Service, go, remarks, response, shape, target};
 use crate::cli::import::cel;
 use crate::cli::import::fields::Fields;
 use crate::cli::import::page::{Block, excerpt, key, list, quoted, table};
+use crate::cli::import::upstreams::Upstreams;
 
 /// How an endpoint's time is divided where a second call is sent before the first has answered.
 const HEDGE_SHARE: f64 = 4.0;
@@ -121,6 +121,8 @@ fn route<'a>(
     if !guards.allow.is_empty() {
         block.text("allow", &guards.allow.join(" && "));
     }
+    block.texts("ip_allow", &guards.ip_allow);
+    block.texts("ip_deny", &guards.ip_deny);
     let limits: Vec<String> = service
         .limits
         .iter()

@@ -22,6 +22,8 @@ pub(super) struct Guards {
     pub(super) auth: Vec<String>,
     pub(super) allow: Vec<String>,
     pub(super) limits: Vec<String>,
+    pub(super) ip_allow: Vec<String>,
+    pub(super) ip_deny: Vec<String>,
     /// Header fields towards the backends, made of claims: templates.
     pub(super) headers: Vec<(String, String)>,
 }
@@ -92,6 +94,9 @@ impl Registry {
         if let Some(router) = extra.object("qos/ratelimit/router") {
             let limits = self.router(&router, &guarded.slug, block);
             guards.limits.extend(limits);
+        }
+        if let Some(plugin) = extra.object("plugin/req-resp-modifier") {
+            addresses(&plugin, &mut guards, block);
         }
         for name in extra.rest() {
             if remarks::guards(name) {
@@ -266,6 +271,28 @@ impl Registry {
         }
         self.limits.push((name.clone(), limit));
         Some(name)
+    }
+}
+
+/// The one plugin that has a counterpart: `ip-filter`.
+fn addresses(plugin: &Fields<'_>, guards: &mut Guards, block: &mut Block) {
+    if let Some(filter) = plugin.object("ip-filter") {
+        let networks = filter.texts("CIDR");
+        if filter.flag("allow") {
+            guards.ip_allow = networks;
+        } else {
+            guards.ip_deny = networks;
+        }
+    }
+    for name in plugin
+        .texts("name")
+        .iter()
+        .filter(|name| *name != "ip-filter")
+    {
+        block.note(format!(
+            "the plugin {} is not carried over: there are no plugins",
+            excerpt(name)
+        ));
     }
 }
 

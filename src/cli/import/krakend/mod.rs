@@ -14,7 +14,6 @@ mod shape;
 mod target;
 #[cfg(test)]
 mod tests;
-mod upstreams;
 
 use serde_json::Value;
 

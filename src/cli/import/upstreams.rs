@@ -1,9 +1,9 @@
-//! Hosts of backends as upstreams, each list of hosts once.
+//! Hosts of services as upstreams, each list of hosts once.
 
 use crate::cli::import::cel;
 use crate::cli::import::page::{Block, excerpt, list};
 
-/// The upstreams that backends turned out to need, in the order in which they were found.
+/// The upstreams that calls turned out to need, in the order in which they were found.
 #[derive(Debug, Default)]
 pub(super) struct Upstreams {
     found: Vec<Upstream>,
@@ -37,10 +37,10 @@ impl Upstreams {
             bases.push(base.trim_end_matches('/'));
         }
         let Some(&base) = bases.first() else {
-            return Err("a backend has no host".to_owned());
+            return Err("it has no host".to_owned());
         };
         if bases.iter().any(|other| *other != base) {
-            return Err("the hosts of a backend have different paths".to_owned());
+            return Err("its hosts have different paths".to_owned());
         }
         Ok((self.name(endpoints), base.to_owned()))
     }
