@@ -260,18 +260,7 @@ impl Turn<'_> {
         body: Body,
     ) -> Result<Outgoing, GatewayError> {
         let scope = self.scope(exchange);
-        let mut target = match rewrite {
-            None => exchange.path.as_str().to_owned(),
-            Some(template) => {
-                let mut text = String::new();
-                template.render(&scope, &Budget::default(), &mut text)?;
-                text
-            }
-        };
-        if let Some(query) = &exchange.query {
-            target.push(if target.contains('?') { '&' } else { '?' });
-            target.push_str(query);
-        }
+        let target = proxied_target(rewrite, exchange, &scope)?;
         let set = fields(&self.route.headers, &scope)?;
         let mut headers = for_upstream(exchange, exchange.peer_trusted);
         for name in &self.route.remove_headers {
@@ -480,4 +469,26 @@ fn https_redirect(exchange: &Exchange, port: Option<u16>) -> Response {
         .map(drop)
         .unwrap_or_default();
     Response::new(status, headers, Body::Empty)
+}
+
+/// The path and query that a proxy route sends for a request, whose own query stands behind that of
+/// `rewrite`.
+pub fn proxied_target(
+    rewrite: Option<&Template>,
+    exchange: &Exchange,
+    scope: &dyn Scope,
+) -> Result<String, EvalError> {
+    let mut target = match rewrite {
+        None => exchange.path.as_str().to_owned(),
+        Some(template) => {
+            let mut text = String::new();
+            template.render(scope, &Budget::default(), &mut text)?;
+            text
+        }
+    };
+    if let Some(query) = &exchange.query {
+        target.push(if target.contains('?') { '&' } else { '?' });
+        target.push_str(query);
+    }
+    Ok(target)
 }

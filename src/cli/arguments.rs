@@ -158,7 +158,7 @@ Steps, and what waits for what and why. Flows inside a flow are drawn beside it.
 Examples:
   concertina graph > flows.mmd
   concertina graph checkout
-  concertina graph 'GET /api/dashboard/{user}' --format dot | dot -Tsvg > dashboard.svg")]
+  concertina graph 'GET /api/dashboard/{user}' --format svg > dashboard.svg")]
 pub struct GraphArguments {
     /// A flow, or the route whose own flow it is, by name; without one, every flow
     #[arg(value_name = "FLOW")]
@@ -177,6 +177,8 @@ pub enum GraphFormat {
     Mermaid,
     /// For Graphviz
     Dot,
+    /// For browsers: a picture that needs nothing else
+    Svg,
 }
 
 /// Make a routes.toml from what another gateway was told, or from an API's document

@@ -13,6 +13,7 @@ mod body;
 mod cli;
 mod composition;
 mod drain;
+mod explain;
 mod flow;
 mod guard;
 mod guide;

@@ -5,10 +5,15 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::plan::PlanText;
+use super::settings;
 use crate::config::{ActionSpec, GatewaySpec, RouteSpec};
 use crate::exchange::Exchange;
+use crate::expression::{Budget, EvalError};
 use crate::guard::{AuthenticatorKind, AuthenticatorSpec, KeySource, LimitKind, LimitSpec};
+use crate::orchestrate::OnErrorSpec;
+use crate::pipeline;
 use crate::route::Params;
+use crate::route::scope::RequestScope;
 use crate::upstream::UpstreamSpec;
 
 /// A route as a request meets it.
@@ -23,6 +28,9 @@ pub(super) struct Meeting {
     /// In the order in which they are checked.
     pub(super) guards: Vec<Guard>,
     pub(super) action: Action,
+    /// What is answered in the place of errors, the first that holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) on_error: Vec<RuleText>,
     /// Milliseconds until the client has an answer, at most: the route's `timeout`.
     pub(super) timeout_ms: u64,
 }
@@ -44,13 +52,7 @@ pub(super) struct Guard {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Action {
-    Proxy {
-        upstream: String,
-        endpoints: Vec<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rewrite: Option<String>,
-        calls_at_most: u32,
-    },
+    Proxy(ProxyText),
     Flow(PlanText),
     Respond {
         status: u16,
@@ -58,7 +60,52 @@ pub(super) enum Action {
     Redirect {
         status: u16,
         location: String,
+        /// The location for this request.
+        #[serde(flatten)]
+        made: Made,
     },
+}
+
+/// A request that is passed on.
+#[derive(Debug, Serialize)]
+pub(super) struct ProxyText {
+    pub(super) upstream: String,
+    pub(super) endpoints: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rewrite: Option<String>,
+    /// The path and query that are sent for this request.
+    #[serde(flatten)]
+    pub(super) made: Made,
+    /// Header fields set and removed on the way: key and value.
+    pub(super) settings: Vec<(String, String)>,
+    /// Until the head of the response of one attempt is there, in milliseconds.
+    pub(super) attempt_ms: u64,
+    /// Until a connection is open, in milliseconds.
+    pub(super) connect_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) retry: Option<String>,
+    pub(super) calls_at_most: u32,
+}
+
+/// What a template gives for the request that is asked about.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Made {
+    Sends(String),
+    /// Nothing, for this reason: what it reads may come with the caller.
+    Unknown(String),
+}
+
+/// A rule for errors.
+#[derive(Debug, Serialize)]
+pub(super) struct RuleText {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) when: Option<String>,
+    /// The error's own where none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) body: Option<String>,
 }
 
 impl Meeting {
@@ -86,7 +133,8 @@ impl Meeting {
             when: route.when.as_ref().map(|when| when.text().to_owned()),
             parameters,
             guards: guards(spec, route),
-            action: action(spec, route),
+            action: action(spec, route, &RequestScope::new(exchange, params, None)),
+            on_error: route.on_error.iter().map(rule).collect(),
             timeout_ms: milliseconds(route.timeout),
         }
     }
@@ -130,6 +178,9 @@ fn guards(spec: &GatewaySpec, route: &RouteSpec) -> Vec<Guard> {
         .filter_map(|&index| spec.limits.get(index))
     {
         demand(limit_text(limit), 429);
+    }
+    if let Some(most) = route.body_bytes {
+        demand(format!("a body of {} at most", settings::bytes(most)), 413);
     }
     guards
 }
@@ -191,25 +242,68 @@ fn limit_text(limit: &LimitSpec) -> String {
     }
 }
 
-fn action(spec: &GatewaySpec, route: &RouteSpec) -> Action {
+fn action(spec: &GatewaySpec, route: &RouteSpec, scope: &RequestScope<'_>) -> Action {
     match &route.action {
         ActionSpec::Proxy { upstream, rewrite } => {
             let upstream = spec.upstreams.get(*upstream);
-            Action::Proxy {
+            let made = pipeline::proxied_target(rewrite.as_ref(), scope.exchange, scope);
+            let of = |time: fn(&UpstreamSpec) -> Duration| upstream.map_or(Duration::ZERO, time);
+            Action::Proxy(ProxyText {
                 upstream: upstream.map(|it| it.name.clone()).unwrap_or_default(),
                 endpoints: upstream.map(endpoints).unwrap_or_default(),
                 rewrite: rewrite.as_ref().map(|it| it.text().to_owned()),
+                made: Made::of(made),
+                settings: on_the_way(route),
+                attempt_ms: milliseconds(of(|it| it.timeout)),
+                connect_ms: milliseconds(of(|it| it.connect_timeout)),
+                retry: upstream
+                    .and_then(|it| it.retry.as_ref())
+                    .map(settings::retries),
                 calls_at_most: upstream.map_or(1, attempts),
-            }
+            })
         }
-        ActionSpec::Flow(flow) => Action::Flow(PlanText::of(spec, flow)),
+        ActionSpec::Flow(flow) => Action::Flow(PlanText::with_inner(spec, flow)),
         ActionSpec::Respond { status, .. } => Action::Respond {
             status: status.as_u16(),
         },
-        ActionSpec::Redirect { status, location } => Action::Redirect {
-            status: status.as_u16(),
-            location: location.text().to_owned(),
-        },
+        ActionSpec::Redirect { status, location } => {
+            let mut made = String::new();
+            let rendered = location.render(scope, &Budget::default(), &mut made);
+            Action::Redirect {
+                status: status.as_u16(),
+                location: location.text().to_owned(),
+                made: Made::of(rendered.map(|()| made)),
+            }
+        }
+    }
+}
+
+impl Made {
+    fn of(made: Result<String, EvalError>) -> Self {
+        match made {
+            Ok(text) => Self::Sends(text),
+            Err(error) => Self::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// Header fields that a proxy route sets and removes.
+fn on_the_way(route: &RouteSpec) -> Vec<(String, String)> {
+    let set = route.headers.iter();
+    let mut settings: Vec<(String, String)> = set
+        .map(|(name, template)| (format!("headers.{name}"), template.text().to_owned()))
+        .collect();
+    if !route.remove_headers.is_empty() {
+        settings.push(("remove_headers".to_owned(), route.remove_headers.join(", ")));
+    }
+    settings
+}
+
+fn rule(rule: &OnErrorSpec) -> RuleText {
+    RuleText {
+        when: rule.when.as_ref().map(|it| it.text().to_owned()),
+        status: rule.status.map(|it| it.as_u16()),
+        body: rule.body.as_ref().map(|it| it.text().to_owned()),
     }
 }
 

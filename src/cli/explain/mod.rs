@@ -2,7 +2,9 @@
 
 mod asked;
 mod describe;
-mod plan;
+mod draw;
+pub(super) mod plan;
+mod settings;
 mod show;
 
 use serde::Serialize;
@@ -18,7 +20,6 @@ use crate::route::{NoRoute, Table};
 use crate::snapshot::entry;
 
 pub use self::asked::ExplainError;
-pub(super) use self::plan::PlanText;
 
 /// What a request would meet.
 #[derive(Debug, Serialize)]

@@ -1,13 +1,16 @@
-//! `concertina graph`: the flows of a file as drawings, for Mermaid and Graphviz.
+//! `concertina graph`: the flows of a file as drawings, for Mermaid, Graphviz and browsers.
+
+mod layout;
+mod svg;
 
 use std::fmt::{self, Display, Write as _};
 
 use super::arguments::{GraphArguments, GraphFormat};
-use super::explain::PlanText;
+use super::explain::plan::{self, PlanText};
 use super::{Failure, output};
 use crate::config::{self, ActionSpec, GatewaySpec};
 use crate::expression::suggest;
-use crate::orchestrate::{FlowSpec, ResponseSpec, StepKind};
+use crate::orchestrate::{FlowSpec, StepKind};
 
 /// Why there is no graph.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +30,26 @@ pub enum GraphError {
 /// A flow as it is drawn.
 struct Drawing {
     title: String,
-    /// The lines that each step shows; the response last.
-    nodes: Vec<Vec<String>>,
+    /// The steps; the response last.
+    nodes: Vec<Node>,
     edges: Vec<Edge>,
+}
+
+/// A step, or the response.
+struct Node {
+    kind: Kind,
+    /// What it shows, its name first.
+    lines: Vec<String>,
+    optional: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Call,
+    Value,
+    Flow,
+    Wait,
+    Response,
 }
 
 /// One node waits for another.
@@ -59,6 +79,7 @@ pub(super) fn graph(arguments: &GraphArguments) -> Result<(), Failure> {
     match arguments.format {
         GraphFormat::Mermaid => output::line(Mermaid(&drawings)),
         GraphFormat::Dot => output::line(Dot(&drawings)),
+        GraphFormat::Svg => output::line(svg::Svg(&drawings)),
     }
     Ok(())
 }
@@ -92,11 +113,11 @@ fn draw(spec: &GatewaySpec, title: &str, flow: &FlowSpec, drawings: &mut Vec<Dra
 
 impl Drawing {
     fn of(spec: &GatewaySpec, title: &str, flow: &FlowSpec) -> Self {
-        let plan = PlanText::of(spec, flow);
+        let text = PlanText::of(spec, flow);
         let place = |name: &str| flow.steps.iter().position(|step| step.name == name);
         let mut nodes = Vec::new();
         let mut edges = Vec::new();
-        for (to, (step, text)) in flow.steps.iter().zip(plan.steps).enumerate() {
+        for (to, (step, text)) in flow.steps.iter().zip(text.steps).enumerate() {
             let mut lines = vec![text.name, text.does];
             if let Some(foreach) = &step.foreach {
                 lines.push(format!("for each of {}", foreach.items.text()));
@@ -107,7 +128,11 @@ impl Drawing {
             if text.optional {
                 lines.push("optional".to_owned());
             }
-            nodes.push(lines);
+            nodes.push(Node {
+                kind: Kind::of(&step.kind),
+                lines,
+                optional: step.optional,
+            });
             for wait in text.waits {
                 edges.extend(place(&wait.step).map(|from| Edge {
                     from,
@@ -118,12 +143,16 @@ impl Drawing {
         }
         let status = flow.response.status.map_or(200, |status| status.as_u16());
         let to = nodes.len();
-        nodes.push(vec![format!("response {status}")]);
-        edges.extend(
-            parts(flow)
-                .into_iter()
-                .map(|(from, because)| Edge { from, to, because }),
-        );
+        nodes.push(Node {
+            kind: Kind::Response,
+            lines: vec![format!("response {status}")],
+            optional: false,
+        });
+        edges.extend(plan::parts(flow).into_iter().map(|(from, because)| Edge {
+            from,
+            to,
+            because,
+        }));
         Self {
             title: title.to_owned(),
             nodes,
@@ -132,42 +161,15 @@ impl Drawing {
     }
 }
 
-/// The steps that the response is made of, each with the key that says so.
-fn parts(flow: &FlowSpec) -> Vec<(usize, String)> {
-    let ResponseSpec {
-        headers,
-        body,
-        merge,
-        ..
-    } = &flow.response;
-    let mut parts: Vec<(usize, String)> = match body {
-        Some(body) => body
-            .reads()
-            .steps
-            .iter()
-            .map(|&step| (step, "body".to_owned()))
-            .collect(),
-        None => flow
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(_, step)| !matches!(step.kind, StepKind::Wait(_)))
-            .map(|(place, _)| (place, format!("{merge:?}").to_ascii_lowercase()))
-            .collect(),
-    };
-    for (name, template) in headers {
-        for &step in &template.reads().steps {
-            let because = format!("headers.{name}");
-            match parts.iter_mut().find(|(known, _)| *known == step) {
-                Some((_, text)) => {
-                    text.push_str(", ");
-                    text.push_str(&because);
-                }
-                None => parts.push((step, because)),
-            }
+impl Kind {
+    const fn of(kind: &StepKind) -> Self {
+        match kind {
+            StepKind::Call(_) => Self::Call,
+            StepKind::Value(_) => Self::Value,
+            StepKind::Flow(_) => Self::Flow,
+            StepKind::Wait(_) => Self::Wait,
         }
     }
-    parts
 }
 
 /// A flowchart, as GitHub and many wikis draw it.
@@ -178,7 +180,7 @@ impl Display for Mermaid<'_> {
         f.write_str("flowchart LR")?;
         for (flow, drawing) in self.0.iter().enumerate() {
             write!(f, "\n  subgraph f{flow}[\"{}\"]", html(&drawing.title))?;
-            for (node, lines) in drawing.nodes.iter().enumerate() {
+            for (node, Node { lines, .. }) in drawing.nodes.iter().enumerate() {
                 let lines: Vec<String> = lines.iter().map(|line| html(line)).collect();
                 write!(f, "\n    f{flow}n{node}[\"{}\"]", lines.join("<br/>"))?;
             }
@@ -201,7 +203,7 @@ impl Display for Dot<'_> {
         for (flow, drawing) in self.0.iter().enumerate() {
             let title = quoted(&drawing.title);
             write!(f, "\n  subgraph cluster_{flow} {{\n    label={title}")?;
-            for (node, lines) in drawing.nodes.iter().enumerate() {
+            for (node, Node { lines, .. }) in drawing.nodes.iter().enumerate() {
                 let label = quoted(&lines.join("\n"));
                 write!(f, "\n    f{flow}n{node} [label={label}]")?;
             }
