@@ -18,7 +18,7 @@ use crate::guard::Admission;
 use crate::guard::limit::append_fields;
 use crate::orchestrate::on_error::instead;
 use crate::orchestrate::run::FlowInput;
-use crate::orchestrate::{Call, ErrorFacts, FlowAnswer, FlowError, Local, Plan};
+use crate::orchestrate::{Call, ErrorFacts, FlowAnswer, FlowError, Local, PartCache, Plan};
 use crate::progressive::{Format, Parts, Progress};
 use crate::record::{Notes, Record};
 use crate::route::Params;
@@ -186,6 +186,7 @@ impl Turn<'_> {
         Calls {
             worker: self.worker,
             gateway: self.gateway,
+            is_prompt: true,
         }
     }
 
@@ -328,6 +329,8 @@ impl Progression {
             call: &Calls {
                 worker: &self.worker,
                 gateway: &self.gateway,
+                // A client that takes nothing holds it back.
+                is_prompt: false,
             },
         };
         self.plan.run_progressively(input, &*progress).await
@@ -368,6 +371,8 @@ fn content(body: &RespondBody, scope: &dyn Scope) -> Result<Body, EvalError> {
 struct Calls<'a> {
     worker: &'a Rc<Worker>,
     gateway: &'a Snapshot,
+    /// The run goes on whatever its client does.
+    is_prompt: bool,
 }
 
 impl Calls<'_> {
@@ -393,6 +398,19 @@ impl Calls<'_> {
 }
 
 impl Call for Calls<'_> {
+    fn parts(&self) -> Option<&PartCache> {
+        Some(&self.worker.parts)
+    }
+
+    fn is_prompt(&self) -> bool {
+        self.is_prompt
+    }
+
+    fn generation(&self, upstream: usize) -> u64 {
+        let group = self.gateway.upstreams.get(upstream);
+        group.map_or(0, |group| group.id())
+    }
+
     fn call(&self, upstream: usize, outgoing: Outgoing) -> Local<'_, Result<Response, CallError>> {
         Box::pin(async move {
             let mut note = CallNote::default();

@@ -186,6 +186,9 @@ fn end_line(standing: &Standing, request_id: &str) -> Vec<u8> {
         if let Some(comma) = text.get_mut(start) {
             *comma = b'{';
         }
+        if part.cache.stale > 0 {
+            text.extend_from_slice(b",\"stale\":true");
+        }
         text.push(b'}');
     }
     text.push(b'}');

@@ -12,7 +12,7 @@ use crate::exchange::{Body, Exchange, Finish};
 use crate::guard::{Admission, Refusal};
 use crate::observe::metrics::{ExchangeEnd, RouteCells};
 use crate::observe::{self, Part};
-use crate::orchestrate::outcome::PartReport;
+use crate::orchestrate::outcome::{CacheTally, PartReport};
 use crate::progressive::Progress;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::CallNote;
@@ -131,6 +131,7 @@ fn part(report: &PartReport) -> Part<'_> {
         name: &report.name,
         outcome: report.outcome.as_str(),
         cause: report.cause,
+        cache: report.cache.word(),
         duration: report.elapsed,
     }
 }
@@ -163,11 +164,20 @@ impl Notes {
     /// A flow ran.
     pub fn composed(&mut self, parts: Vec<PartReport>) {
         if let Some(route) = self.matched_route() {
-            for (report, metrics) in parts.iter().zip(&route.parts) {
-                let outcome = report.outcome.as_str();
-                metrics
-                    .at(self.worker.slot)
-                    .ended(outcome, report.cause, report.elapsed);
+            // Steps of a flow inside that was never run have no report.
+            let mut known = route.parts.iter();
+            for report in &parts {
+                let metrics = known.find(|(name, _)| **name == *report.name);
+                let Some((_, metrics)) = metrics else { break };
+                let cells = metrics.at(self.worker.slot);
+                cells.ended(report.outcome.as_str(), report.cause, report.elapsed);
+                let CacheTally {
+                    hits,
+                    shared,
+                    misses,
+                    stale,
+                } = report.cache;
+                cells.kept([hits, shared, misses, stale]);
             }
         }
         self.parts = parts;

@@ -1,5 +1,6 @@
 //! Everything built from one checked file, swapped whole on reload.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::intake::IntakeSpec;
 use crate::listen::ListenerSpec;
 use crate::observe::Metrics;
 use crate::observe::metrics::{Handles, ListenerMetrics, PartMetrics, RouteMetrics};
-use crate::orchestrate::{OnErrorSpec, Plan};
+use crate::orchestrate::{FlowSpec, OnErrorSpec, Plan, StepKind};
 use crate::route::scope::RequestScope;
 use crate::route::{Entry, NoRoute, Params, PathPattern, Table};
 use crate::tls::{self, Prepared, ServerTls};
@@ -58,8 +59,8 @@ pub struct Route {
     /// Clients that ask for it get the parts of its flow as they become final.
     pub progressive: bool,
     pub metrics: Arc<RouteMetrics>,
-    /// Of the steps of its flow, in the order of the file.
-    pub parts: Vec<Arc<PartMetrics>>,
+    /// Of the steps of its flow and of the flows inside, in the order of their reports.
+    pub parts: Vec<(Box<str>, Arc<PartMetrics>)>,
 }
 
 /// What a route does.
@@ -168,6 +169,19 @@ impl Snapshot {
         Ok((index, route, params))
     }
 
+    /// The names under which workers keep parts.
+    pub fn caches(&self) -> HashSet<Arc<str>> {
+        let mut names = HashSet::new();
+        for route in &self.routes {
+            if let Action::Flow(plan) = &route.action {
+                plan.each_cache(&mut |cache| {
+                    names.insert(Arc::clone(&cache.name));
+                });
+            }
+        }
+        names
+    }
+
     pub fn listener(&self, number: usize) -> Option<Arc<Listener>> {
         self.listeners
             .iter()
@@ -216,15 +230,10 @@ impl Route {
                 location: location.clone(),
             },
         };
-        let parts = match &action {
-            Action::Flow(plan) => plan
-                .spec()
-                .steps
-                .iter()
-                .map(|step| metrics.part(&plan.spec().name, &step.name))
-                .collect(),
-            Action::Proxy { .. } | Action::Respond { .. } | Action::Redirect { .. } => Vec::new(),
-        };
+        let mut parts = Vec::new();
+        if let Action::Flow(plan) = &action {
+            parts_of(plan.spec(), "", metrics, &mut parts);
+        }
         Ok(Self {
             name: spec.name.clone(),
             pattern: spec.pattern.clone(),
@@ -279,6 +288,26 @@ impl Listener {
             body_time: limits.body_time,
             idle: limits.idle,
         })
+    }
+}
+
+/// The metrics of a flow's steps, each under the name that its reports have.
+fn parts_of(
+    flow: &FlowSpec,
+    within: &str,
+    metrics: &Metrics,
+    parts: &mut Vec<(Box<str>, Arc<PartMetrics>)>,
+) {
+    for step in &flow.steps {
+        let name = format!("{within}{}", step.name);
+        let inside = format!("{name}.");
+        parts.push((name.into(), metrics.part(&flow.name, &step.name)));
+        // The items of a list of flows are reported as one step.
+        if let StepKind::Flow(inner) = &step.kind
+            && step.foreach.is_none()
+        {
+            parts_of(inner.plan.spec(), &inside, metrics, parts);
+        }
     }
 }
 

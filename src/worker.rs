@@ -18,6 +18,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use crate::http1::Drain;
 use crate::listen;
 use crate::observe::{Slot, WorkerLog};
+use crate::orchestrate::PartCache;
 use crate::serve;
 use crate::snapshot::Snapshot;
 use crate::upstream::Pools;
@@ -77,6 +78,8 @@ pub struct Worker {
     pub slot: Slot,
     pub log: WorkerLog,
     pub pools: Rc<Pools>,
+    /// Parts of flows that are kept for a while.
+    pub parts: PartCache,
     /// Tells this worker's connections that the process is to end.
     pub drain: Drain,
     held: RefCell<Held>,
@@ -108,6 +111,7 @@ impl Worker {
             slot,
             log,
             pools: Pools::new(),
+            parts: PartCache::default(),
             drain: Drain::new(),
             held: RefCell::new(held),
             open: Open::default(),
@@ -188,7 +192,10 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
                 }
             }
             Command::Refresh => {
-                worker.pools.retain_used(&worker.snapshot().upstreams);
+                let snapshot = worker.snapshot();
+                worker.pools.retain_used(&snapshot.upstreams);
+                let used = snapshot.caches();
+                worker.parts.retain(|name| used.contains(name));
             }
             Command::Drain(done) => {
                 worker.drain.start();

@@ -56,6 +56,11 @@ impl Json {
         &self.0
     }
 
+    /// The same in a buffer of its own, so that keeping it keeps nothing else.
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     pub fn into_bytes(self) -> Bytes {
         self.0
     }

@@ -52,6 +52,8 @@ pub struct Part<'a> {
     pub name: &'a str,
     pub outcome: &'a str,
     pub cause: Option<&'a str>,
+    /// How its calls were answered, where what they bring is kept.
+    pub cache: Option<&'a str>,
     pub duration: Duration,
 }
 
@@ -113,6 +115,10 @@ fn write_json_parts(line: &mut Vec<u8>, parts: &[Part<'_>]) {
         if let Some(cause) = part.cause {
             line.extend_from_slice(b",\"cause\":");
             quoted(line, cause);
+        }
+        if let Some(cache) = part.cache {
+            line.extend_from_slice(b",\"cache\":");
+            quoted(line, cache);
         }
         line.extend_from_slice(b",\"ms\":");
         millis(line, part.duration);
@@ -352,6 +358,7 @@ mod tests {
             name: "orders",
             outcome: "failed",
             cause: Some("timeout"),
+            cache: Some("miss"),
             duration: Duration::from_millis(800),
         }];
         let (text, value) = json(&record("/a/b", &parts));
@@ -372,6 +379,7 @@ mod tests {
             name: "orders",
             outcome: "ok",
             cause: None,
+            cache: None,
             duration: Duration::from_millis(7),
         }];
         let mut line = Vec::new();
@@ -392,7 +400,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_comes_back_from_one_line(path: String, host: String, name: String) {
-            let parts = [Part { name: &name, outcome: "ok", cause: None, duration: Duration::ZERO }];
+            let parts = [Part { name: &name, outcome: "ok", cause: None, cache: None, duration: Duration::ZERO }];
             let record = Record { host: &host, caller: Some(&name), ..record(&path, &parts) };
             let (text, value) = json(&record);
             prop_assert_eq!(value["path"].as_str(), Some(&*path));

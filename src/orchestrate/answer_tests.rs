@@ -153,7 +153,11 @@ async fn a_response_is_stored_no_longer_than_its_parts_allow() {
             "max-age=60",
             Some("public, max-age=60"),
         ),
-        (Some("public, max-age=60"), "private", Some("private")),
+        (
+            Some("public, max-age=60"),
+            "private",
+            Some("private, max-age=60"),
+        ),
         (Some("public, max-age=60"), "no-store", Some("no-store")),
         (Some("private"), "private", Some("private")),
     ] {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout};
 
-use super::outcome::{Failure, Outcome, PartReport};
+use super::cache::cached;
+use super::outcome::{CacheTally, Failure, Outcome, PartReport};
 use super::run::FlowInput;
 use super::spec::{BodySpec, CallSpec, FlowStep, StatusRange};
 use super::state::Settled;
@@ -40,17 +41,19 @@ pub(super) struct CallContext<'a> {
 }
 
 /// What an upstream answered, whole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: Headers,
     pub(super) body: Json,
     /// What became of the steps of a flow that answered.
     pub(super) parts: Vec<PartReport>,
+    /// Whether it was kept.
+    pub(super) cache: CacheTally,
 }
 
 /// A call that brought no part.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NoReply {
     /// The status, where a response head came.
     pub(super) status: Option<StatusCode>,
@@ -59,6 +62,7 @@ pub(super) struct NoReply {
     pub(super) may_have_acted: bool,
     /// What became of the steps of a flow that has no response.
     pub(super) parts: Vec<PartReport>,
+    pub(super) cache: CacheTally,
 }
 
 /// Who answers a step: an upstream, or a flow inside this one, which reads the same request.
@@ -82,6 +86,7 @@ impl<'a> Callee<'a> {
                 target: String::new(),
                 headers: Headers::new(),
                 body: sent(&flow.body, context, scope, budget)?,
+                salt: Bytes::new(),
             }),
         }
     }
@@ -93,9 +98,9 @@ impl<'a> Callee<'a> {
         context: CallContext<'a>,
     ) -> Local<'a, Result<Reply, NoReply>> {
         match self {
-            Self::Upstream(call) => match call.hedge {
-                None => Box::pin(request.send(call, context)),
-                Some(delay) => Box::pin(request.send_hedged(call, context, delay)),
+            Self::Upstream(call) => match &call.cache {
+                None => request.make(call, context),
+                Some(cache) => Box::pin(cached(request, call, cache, context)),
             },
             Self::Flow(flow, scope) => Box::pin(run_inside(flow, scope, request.body, context)),
         }
@@ -113,10 +118,12 @@ impl<'a> Callee<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     /// Empty where a flow is called.
-    target: String,
+    pub(super) target: String,
     /// The step's own fields.
-    headers: Headers,
-    body: Bytes,
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
+    /// What tells equal calls apart all the same where they are kept.
+    pub(super) salt: Bytes,
 }
 
 impl Request {
@@ -145,11 +152,29 @@ impl Request {
         for (name, template) in &call.headers {
             set_rendered(&mut headers, name, template, scope, budget)?;
         }
+        let key = call.cache.as_ref().and_then(|cache| cache.key.as_ref());
+        let salt = match key {
+            Some(key) => key.evaluate(scope, budget)?.to_json(TARGET_BYTES_MAX)?,
+            None => Bytes::new(),
+        };
         Ok(Self {
             target,
             headers,
             body,
+            salt,
         })
+    }
+
+    /// Makes the call, and once more where it is hedged.
+    pub(super) fn make<'a>(
+        self,
+        call: &'a CallSpec,
+        context: CallContext<'a>,
+    ) -> Local<'a, Result<Reply, NoReply>> {
+        match call.hedge {
+            None => Box::pin(self.send(call, context)),
+            Some(delay) => Box::pin(self.send_hedged(call, context, delay)),
+        }
     }
 
     /// Equal for requests that ask for the same.
@@ -236,6 +261,13 @@ impl Request {
     }
 }
 
+impl Reply {
+    /// Says how it came by way of what is kept.
+    pub(super) fn used(self, cache: CacheTally) -> Self {
+        Self { cache, ..self }
+    }
+}
+
 impl NoReply {
     fn of(call: &CallSpec, status: Option<StatusCode>, error: CallError) -> Self {
         Self {
@@ -243,6 +275,7 @@ impl NoReply {
             may_have_acted: may_have_acted(&call.method, &error),
             failure: error.into(),
             parts: Vec::new(),
+            cache: CacheTally::default(),
         }
     }
 
@@ -253,6 +286,15 @@ impl NoReply {
             failure: CallError::Deadline.into(),
             may_have_acted: writes,
             parts: Vec::new(),
+            cache: CacheTally::default(),
+        }
+    }
+
+    /// Of a call that nothing was kept for.
+    pub(super) fn missed(self) -> Self {
+        Self {
+            cache: CacheTally::MISS,
+            ..self
         }
     }
 
@@ -333,7 +375,7 @@ fn push_query(
 }
 
 /// Passes the client's fields called `name` on, in the place of the gateway's own.
-fn forward(name: &str, from: &Headers, to: &mut Headers) {
+pub(super) fn forward(name: &str, from: &Headers, to: &mut Headers) {
     let known = Known::of(name.as_bytes());
     // What frames the message is the engine's; the trace is passed on as it goes on from here.
     let is_kept = known.is_hop_by_hop()
@@ -400,6 +442,7 @@ async fn read(call: &CallSpec, response: Response, part_bytes: u64) -> Result<Re
             headers,
             body: Json::null(),
             parts: Vec::new(),
+            cache: CacheTally::default(),
         });
     }
     let collected = match call.timeout {
@@ -423,6 +466,7 @@ async fn read(call: &CallSpec, response: Response, part_bytes: u64) -> Result<Re
         headers,
         body,
         parts: Vec::new(),
+        cache: CacheTally::default(),
     })
 }
 
@@ -456,6 +500,7 @@ async fn run_inside(
             .any(|part| part.outcome == Outcome::Unknown),
         failure: Failure::Flow(error.fault),
         parts: error.parts,
+        cache: CacheTally::default(),
     })?;
     let (status, headers) = (answer.status, answer.headers);
     let text = answer.body.collect(context.part_bytes).await;
@@ -468,12 +513,14 @@ async fn run_inside(
             headers,
             body,
             parts: answer.parts,
+            cache: CacheTally::default(),
         }),
         Err(error) => Err(NoReply {
             status: Some(status),
             failure: error.into(),
             may_have_acted: flow.plan.writes(),
             parts: answer.parts,
+            cache: CacheTally::default(),
         }),
     }
 }
@@ -508,6 +555,7 @@ impl Settled {
                 answered: Some(reply.status),
                 headers: reply.headers,
                 parts: reply.parts,
+                cache: reply.cache,
                 ..Self::ok(Value::Json(reply.body))
             },
             Err(no_reply) => {
@@ -516,6 +564,7 @@ impl Settled {
                     status,
                     answered: no_reply.status,
                     parts: no_reply.parts,
+                    cache: no_reply.cache,
                     ..Self::null(outcome, Some(no_reply.failure))
                 }
             }

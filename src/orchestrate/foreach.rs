@@ -174,6 +174,7 @@ impl<'a> Each<'a> {
                     .into(),
                     may_have_acted: self.callee.writes(),
                     parts: reply.parts,
+                    cache: reply.cache,
                 }),
             }
         });
@@ -222,7 +223,17 @@ impl<'a> Each<'a> {
                 }
             }
         }
-        lists.settled()
+        let mut settled = lists.settled();
+        for reply in self.replies.into_iter().flatten() {
+            match reply {
+                Ok(reply) => {
+                    settled.cache += reply.cache;
+                    settled.items.push(reply.headers);
+                }
+                Err(no_reply) => settled.cache += no_reply.cache,
+            }
+        }
+        settled
     }
 }
 

@@ -41,6 +41,10 @@ pub enum PlanMistakeKind {
     HedgedWrite {
         name: String,
     },
+    /// A part is kept whose call may change something, so making it less often is not the same.
+    CachedWrite {
+        name: String,
+    },
     /// A default that nothing can make stand in.
     DefaultWithoutOptional {
         name: String,
@@ -81,6 +85,9 @@ impl PlanMistakeKind {
             Self::HedgedWrite { .. } => {
                 "remove `hedge`, or send an `idempotency-key` that the upstream honours".to_owned()
             }
+            Self::CachedWrite { .. } => "remove `cache`; where the call only asks, as a search by \
+                 POST does, say so with `read_only = true` in it"
+                .to_owned(),
             Self::DefaultWithoutOptional { .. } => {
                 "add `optional = true`, or remove the default".to_owned()
             }
@@ -124,6 +131,12 @@ impl fmt::Display for PlanMistakeKind {
                 write!(
                     f,
                     "step `{name}` has `hedge`, and its call may not be made twice"
+                )
+            }
+            Self::CachedWrite { name } => {
+                write!(
+                    f,
+                    "step `{name}` has `cache`, and its call may change something"
                 )
             }
             Self::DefaultWithoutOptional { name } => write!(

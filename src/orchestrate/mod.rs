@@ -16,10 +16,15 @@ mod splice;
 pub mod merge;
 mod cache_control;
 mod progress;
+pub mod cache;
 mod respond;
 pub mod on_error;
 pub mod outcome;
 
+#[cfg(test)]
+mod cache_tests;
+#[cfg(test)]
+mod backends;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]
@@ -42,18 +47,20 @@ use std::pin::Pin;
 
 use crate::exchange::{CallError, Outgoing, Response};
 
+pub use cache::PartCache;
 pub use facts::{PlanFacts, StepFacts};
 pub use mistake::{PlanMistake, PlanMistakeKind};
 pub use on_error::{ErrorFacts, Instead, OnErrorSpec};
 pub use outcome::{
-    Failure, FlowAnswer, FlowError, FlowFault, MergeError, Outcome, PartReport, parts_header,
+    CacheTally, Failure, FlowAnswer, FlowError, FlowFault, MergeError, Outcome, PartReport,
+    parts_header,
 };
 pub use plan::{BodyUse, Plan, STEPS_MAX, Wait, Why};
 pub use progress::{FinalPart, Outlet};
 pub use run::FlowInput;
 pub use spec::{
-    BodySpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict, ResponseSpec,
-    StatusRange, StepKind, StepSpec, WaitSpec,
+    BodySpec, CacheSpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict,
+    ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
 };
 
 /// A future of one worker.
@@ -64,4 +71,21 @@ pub trait Call {
     /// Calls upstream `upstream` (its index in the gateway's list). Dropping the future cancels
     /// the call.
     fn call(&self, upstream: usize, outgoing: Outgoing) -> Local<'_, Result<Response, CallError>>;
+
+    /// Where parts are kept; without it none are.
+    fn parts(&self) -> Option<&PartCache> {
+        None
+    }
+
+    /// Whether the run goes on whatever its client does. Nobody waits for a call of one that does
+    /// not.
+    fn is_prompt(&self) -> bool {
+        true
+    }
+
+    /// Another number whenever another upstream goes by the same name: what was kept of the one is
+    /// not given for the other.
+    fn generation(&self, _upstream: usize) -> u64 {
+        0
+    }
 }

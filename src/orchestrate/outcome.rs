@@ -75,6 +75,68 @@ impl Failure {
     }
 }
 
+/// How often a step's calls were answered by what is kept, and how often not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheTally {
+    /// By a part that was kept.
+    pub hits: u32,
+    /// By an equal call that was at work.
+    pub shared: u32,
+    /// By the upstream.
+    pub misses: u32,
+    /// By a part past its time, because the upstream failed.
+    pub stale: u32,
+}
+
+impl CacheTally {
+    const NONE: Self = Self {
+        hits: 0,
+        shared: 0,
+        misses: 0,
+        stale: 0,
+    };
+    pub(super) const HIT: Self = Self {
+        hits: 1,
+        ..Self::NONE
+    };
+    pub(super) const SHARED: Self = Self {
+        shared: 1,
+        ..Self::NONE
+    };
+    pub(super) const MISS: Self = Self {
+        misses: 1,
+        ..Self::NONE
+    };
+    pub(super) const STALE: Self = Self {
+        stale: 1,
+        ..Self::NONE
+    };
+
+    /// One word for all: what an operator would want to know first. None where nothing is kept.
+    pub const fn word(self) -> Option<&'static str> {
+        if self.stale > 0 {
+            Some("stale")
+        } else if self.misses > 0 {
+            Some("miss")
+        } else if self.shared > 0 {
+            Some("shared")
+        } else if self.hits > 0 {
+            Some("hit")
+        } else {
+            None
+        }
+    }
+}
+
+impl std::ops::AddAssign for CacheTally {
+    fn add_assign(&mut self, other: Self) {
+        self.hits += other.hits;
+        self.shared += other.shared;
+        self.misses += other.misses;
+        self.stale += other.stale;
+    }
+}
+
 /// What became of one step.
 #[derive(Clone, Debug)]
 pub struct PartReport {
@@ -91,18 +153,30 @@ pub struct PartReport {
     pub started: Option<Duration>,
     /// From the step's start to its end.
     pub elapsed: Duration,
+    pub cache: CacheTally,
 }
 
-/// `Concertina-Parts`: a dictionary (RFC 9651, 3.2) of the parts that are not ok; none where all
-/// are.
+impl PartReport {
+    /// Whether a response lacks nothing for it, and is as new as its parts can be.
+    pub const fn is_whole(&self) -> bool {
+        self.outcome.is_whole() && self.cache.stale == 0
+    }
+}
+
+/// `Concertina-Parts`: a dictionary (RFC 9651, 3.2) of the parts that are not ok, or past their
+/// time; none where all are as they should be.
 pub fn parts_header(parts: &[PartReport]) -> Option<String> {
     let mut text = String::new();
-    for part in parts.iter().filter(|part| part.outcome != Outcome::Ok) {
+    let is_named = |part: &&PartReport| part.outcome != Outcome::Ok || part.cache.stale > 0;
+    for part in parts.iter().filter(is_named) {
         let comma = if text.is_empty() { "" } else { ", " };
         // Writing to a string does not fail.
         let _ = write!(text, "{comma}{}={}", part.key, part.outcome.as_str());
         if let Some(cause) = part.cause {
             let _ = write!(text, ";cause={cause}");
+        }
+        if part.cache.stale > 0 {
+            text.push_str(";stale");
         }
     }
     (!text.is_empty()).then_some(text)

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::collide;
 use super::mistake::{PlanMistake, PlanMistakeKind};
 use super::progress::Member;
-use super::spec::{BodySpec, CallSpec, FlowSpec, FlowStep, Merge, StepKind, StepSpec, WaitSpec};
+use super::spec::{
+    BodySpec, CacheSpec, CallSpec, FlowSpec, FlowStep, Merge, StepKind, StepSpec, WaitSpec,
+};
 use super::state::StepSet;
 use crate::expression::Reads;
 
@@ -68,6 +70,7 @@ pub enum Why {
     Body,
     Value,
     Wait,
+    Cache,
     Default,
 }
 
@@ -84,6 +87,7 @@ impl fmt::Display for Why {
             Self::Body => f.write_str("body"),
             Self::Value => f.write_str("value"),
             Self::Wait => f.write_str("wait"),
+            Self::Cache => f.write_str("cache.key"),
             Self::Default => f.write_str("default"),
         }
     }
@@ -159,6 +163,21 @@ impl Plan {
             .iter()
             .map(StepSpec::unrepeatable_calls)
             .sum()
+    }
+
+    /// Tells of every step, also of the flows inside, whose parts are kept.
+    pub fn each_cache(&self, tell: &mut dyn FnMut(&CacheSpec)) {
+        for step in &self.spec.steps {
+            match &step.kind {
+                StepKind::Call(call) => {
+                    if let Some(cache) = &call.cache {
+                        tell(cache);
+                    }
+                }
+                StepKind::Flow(flow) => flow.plan.each_cache(tell),
+                StepKind::Value(_) | StepKind::Wait(_) => {}
+            }
+        }
     }
 
     /// What step `step` waits for, and why.
@@ -237,6 +256,12 @@ impl Plan {
                 && !call.may_be_made_twice()
             {
                 mistake(PlanMistakeKind::HedgedWrite { name: name() });
+            }
+            if let StepKind::Call(call) = &step.kind
+                && call.cache.as_ref().is_some_and(|cache| !cache.read_only)
+                && !call.method.is_safe()
+            {
+                mistake(PlanMistakeKind::CachedWrite { name: name() });
             }
             if step.foreach.is_some() && matches!(step.kind, StepKind::Value(_) | StepKind::Wait(_))
             {
@@ -436,6 +461,9 @@ fn waits_of(step: &StepSpec, body_use: &mut BodyUse) -> Vec<Wait> {
             }
             if let BodySpec::Json(body) = &call.body {
                 note(Why::Body, body.reads());
+            }
+            if let Some(key) = call.cache.as_ref().and_then(|cache| cache.key.as_ref()) {
+                note(Why::Cache, key.reads());
             }
         }
     }

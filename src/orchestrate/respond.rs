@@ -95,8 +95,8 @@ impl Plan {
         for (name, template) in &response.headers {
             set_rendered(&mut headers, name, template, scope, budget)?;
         }
-        let is_whole = parts.iter().all(|part| part.outcome.is_whole());
-        cache_control::restrain(&mut headers, state, is_whole);
+        let is_whole = parts.iter().all(PartReport::is_whole);
+        cache_control::restrain(&mut headers, state.answers(), is_whole);
         Ok((status, headers, body))
     }
 
@@ -192,6 +192,7 @@ fn report(node: &Node, step: &StepState, writes: bool, run_started: Instant) -> 
             let ended = step.ended.unwrap_or_else(Instant::now);
             ended.saturating_duration_since(started)
         }),
+        cache: settled.map(|settled| settled.cache).unwrap_or_default(),
     }
 }
 

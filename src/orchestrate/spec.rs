@@ -127,6 +127,27 @@ pub struct CallSpec {
     /// When no answer has come for so long, the same is asked once more; the first good answer
     /// counts, and the other call is cancelled. Only for what may be asked twice.
     pub hedge: Option<Duration>,
+    /// What it brings is kept for a while.
+    pub cache: Option<Arc<CacheSpec>>,
+}
+
+/// How long a part is kept, and how much is kept of a step, on each worker.
+#[derive(Clone, Debug)]
+pub struct CacheSpec {
+    /// Flow and step: what is kept under this name lives on over a reload.
+    pub name: Arc<str>,
+    pub ttl: Duration,
+    /// How long after that it may still stand in for a call that fails.
+    pub stale_if_error: Duration,
+    /// Told apart beside all that the call sends.
+    pub key: Option<Arc<Expression>>,
+    pub max_entries: usize,
+    /// With keys and fields.
+    pub max_bytes: usize,
+    /// Kept even where the upstream's `Cache-Control` says otherwise.
+    pub ignore_cache_control: bool,
+    /// The call changes nothing, though its method might.
+    pub read_only: bool,
 }
 
 /// What a call sends.

@@ -6,7 +6,7 @@
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::outcome::{Failure, Outcome, PartReport};
+use super::outcome::{CacheTally, Failure, Outcome, PartReport};
 use super::plan::{Plan, STEPS_MAX};
 use crate::exchange::Headers;
 use crate::expression::Value;
@@ -96,6 +96,10 @@ pub struct Settled {
     /// What the upstream answered, where there was one call and it did.
     pub answered: Option<StatusCode>,
     pub headers: Headers,
+    /// How its calls were answered, where what they bring is kept.
+    pub cache: CacheTally,
+    /// The fields of the answers of its items, where there were several calls.
+    pub items: Vec<Headers>,
     /// What `steps.NAME.body` reads, and what the step contributes to the response.
     pub body: Value,
 }
@@ -111,6 +115,8 @@ impl Settled {
             status: Value::Null,
             answered: None,
             headers: Headers::new(),
+            cache: CacheTally::default(),
+            items: Vec::new(),
             body: Value::Null,
         }
     }
@@ -124,6 +130,12 @@ impl Settled {
 
     pub fn failed(failure: impl Into<Failure>) -> Self {
         Self::null(Outcome::Failed, Some(failure.into()))
+    }
+
+    /// The fields of every answer that it brought.
+    pub(super) fn answers(&self) -> impl Iterator<Item = &Headers> {
+        let own = self.answered.is_some() && self.is_good();
+        own.then_some(&self.headers).into_iter().chain(&self.items)
     }
 
     /// Whether the flow can have what it wanted of the step.
@@ -192,6 +204,12 @@ impl RunState {
     /// Whether all of these steps have come to something.
     pub fn have_settled(&self, steps: StepSet) -> bool {
         steps.is_within(self.settled)
+    }
+
+    /// The fields of every answer that the steps brought, in the order of the file.
+    pub(super) fn answers(&self) -> impl Iterator<Item = &Headers> {
+        let settled = self.steps.iter().filter_map(|step| step.settled.as_ref());
+        settled.flat_map(Settled::answers)
     }
 
     pub fn start(&mut self, step: usize, now: Instant) {

@@ -109,6 +109,11 @@ impl Group {
         }))
     }
 
+    /// Another number whenever something about the upstream has changed.
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The upstream's name in the file.
     pub fn name(&self) -> &str {
         &self.spec.name

@@ -10,6 +10,7 @@ mod support;
 
 mod admin;
 mod body;
+mod cached;
 mod cli;
 mod composition;
 mod drain;

@@ -1,6 +1,7 @@
 //! The catalogue of keys: every section of the file, every key in it, its shape, its default, what
 //! it means and an example. The checks, the schema and the documentation all follow it.
 
+mod cache;
 mod guard;
 mod intake;
 mod route;

@@ -393,6 +393,14 @@ static STEP: Section = Section {
         )
         .with(CALL),
         key(
+            "cache",
+            Shape::Either(&Shape::Duration(1, DAY), &Shape::Table(&super::cache::CACHE)),
+            Default::Words("nothing is kept"),
+            "How long what the call brings is kept for equal calls. Only for calls that change nothing.",
+            "cache = \"30s\"",
+        )
+        .with(CALL),
+        key(
             "headers",
             Shape::Headers(&Shape::Template),
             NOTHING,

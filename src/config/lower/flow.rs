@@ -12,8 +12,8 @@ use crate::config::units;
 use crate::config::written::{Entry, Node, Reading};
 use crate::expression::{self, Names, PathName, Variable, suggest};
 use crate::orchestrate::{
-    BodySpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict, Plan, ResponseSpec,
-    StatusRange, StepKind, StepSpec, WaitSpec,
+    BodySpec, CacheSpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict, Plan,
+    ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
 };
 
 /// Flows within each other at most.
@@ -180,7 +180,7 @@ impl<'a> Lowering<'a> {
             item: table.entry("foreach").is_some(),
             ..*names
         };
-        let kind = self.kind(table, scene, names);
+        let kind = self.kind(name, table, scene, names);
         let default = table
             .node("default")
             .and_then(|node| self.expression(node, names));
@@ -210,6 +210,7 @@ impl<'a> Lowering<'a> {
     /// What the step does: exactly one of four.
     fn kind(
         &mut self,
+        step: &str,
         table: Reader<'a>,
         scene: &Scene<'_>,
         names: &Names<'_>,
@@ -234,7 +235,7 @@ impl<'a> Lowering<'a> {
                 timeout: table.duration("timeout"),
             }));
         }
-        self.call(table, names).map(StepKind::Call)
+        self.call(step, table, names).map(StepKind::Call)
     }
 
     /// What a call sends, or what an inner flow reads as `body`.
@@ -270,7 +271,30 @@ impl<'a> Lowering<'a> {
         after
     }
 
-    fn call(&mut self, table: Reader<'a>, names: &Names<'_>) -> Option<CallSpec> {
+    /// How what a call brings is kept: the short way says how long, the long way all of it.
+    fn cache(&mut self, step: &str, table: Reader<'a>, names: &Names<'_>) -> Option<CacheSpec> {
+        table.node("cache")?;
+        let given = table.section("cache");
+        let short = table.duration("cache");
+        let flow = self.within.last().copied().unwrap_or_default();
+        Some(CacheSpec {
+            name: format!("{flow}.{step}").into(),
+            ttl: short.or_else(|| given.duration("ttl")).unwrap_or_default(),
+            stale_if_error: given.duration("stale_if_error").unwrap_or_default(),
+            key: given
+                .node("key")
+                .and_then(|node| self.expression(node, names)),
+            max_entries: given.count("max_entries").unwrap_or_default(),
+            max_bytes: given
+                .size("max_bytes")
+                .and_then(|bytes| usize::try_from(bytes).ok())
+                .unwrap_or(usize::MAX),
+            ignore_cache_control: given.boolean("ignore_cache_control"),
+            read_only: given.boolean("read_only"),
+        })
+    }
+
+    fn call(&mut self, step: &str, table: Reader<'a>, names: &Names<'_>) -> Option<CallSpec> {
         let target = self.call_text(table, names);
         let headers = self.headers(table, "headers", names);
         let mut query = Vec::new();
@@ -302,6 +326,7 @@ impl<'a> Lowering<'a> {
                 .given("retry")
                 .map(|retry| Arc::new(Self::retry(retry))),
             hedge: table.duration("hedge"),
+            cache: self.cache(step, table, names).map(Arc::new),
         })
     }
 

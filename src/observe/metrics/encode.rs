@@ -13,7 +13,7 @@ use super::cells::{BOUNDS_MICROS, Distribution, Series, float, lock};
 use super::families::{self as f, Family};
 use super::figures::{EndpointFigures, Figures, KeySetFigures, UpstreamFigures};
 use super::process::Process;
-use super::series::{CLASSES, OUTCOMES, sum_classes};
+use super::series::{CACHE_USES, CLASSES, OUTCOMES, sum_classes};
 use super::{Metrics, seconds};
 
 /// Everything that one page says.
@@ -103,6 +103,15 @@ impl Metrics {
         })?;
         page.histograms(&f::PART_DURATION, &parts, |part| {
             part.distribution(|cells| &cells.durations)
+        })?;
+        page.words(&f::PART_CACHE, &parts, |part| {
+            let mut uses = Vec::new();
+            for (index, word) in CACHE_USES.into_iter().enumerate() {
+                let cells = part.all().filter_map(|cells| cells.cache.get(index));
+                uses.push((word, cells.map(super::Count::get).sum()));
+            }
+            uses.retain(|(_, count)| *count > 0);
+            uses
         })
     }
 

@@ -74,6 +74,8 @@ families! {
         "Steps of flows that failed, by cause";
     PART_DURATION: Histogram "concertina_part_duration" ["flow", "step"] Some(Unit::Seconds),
         "From the start of a step to its outcome";
+    PART_CACHE: Counter "concertina_part_cache" ["flow", "step", "use"] None,
+        "Calls of steps that keep what they bring: hit, shared with an equal call at work, miss, or stale because the upstream failed";
     LIMIT_REFUSALS: Counter "concertina_limit_refusals" ["limit"] None,
         "Requests refused by a limit";
     ADMISSIONS: Counter "concertina_auth_admissions" ["authenticator"] None,

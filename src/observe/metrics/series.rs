@@ -171,9 +171,23 @@ pub struct PartCells {
     pub(super) outcomes: [Count; OUTCOMES.len()],
     pub(super) failures: Causes,
     pub(super) durations: Durations,
+    /// In the order of [`CACHE_USES`].
+    pub(super) cache: [Count; CACHE_USES.len()],
 }
 
+/// How a call of a step that keeps what it brings can be answered.
+pub const CACHE_USES: [&str; 4] = ["hit", "shared", "miss", "stale"];
+
 impl PartCells {
+    /// So many calls were answered in each of the ways of [`CACHE_USES`].
+    pub fn kept(&self, uses: [u32; CACHE_USES.len()]) {
+        for (count, more) in self.cache.iter().zip(uses) {
+            if more > 0 {
+                count.add(u64::from(more));
+            }
+        }
+    }
+
     /// A step ended as `outcome`, one of [`OUTCOMES`]; with the cause where it failed.
     pub fn ended(&self, outcome: &str, cause: Option<&'static str>, duration: Duration) {
         let place = OUTCOMES.iter().position(|known| *known == outcome);
