@@ -71,6 +71,7 @@ async fn walk(
         Err(error) => turn.recover(exchange, error, notes)?,
     };
     turn.dress(exchange, &admission, &mut response)?;
+    notes.hold(&mut response.headers);
     notes.admitted(admission);
     Ok(response)
 }
@@ -210,6 +211,7 @@ impl Turn<'_> {
             })
             .await?;
         notes.composed(answer.parts);
+        notes.may_be_stored(answer.ceiling);
         Ok(Response::new(answer.status, answer.headers, answer.body))
     }
 

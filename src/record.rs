@@ -8,10 +8,11 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::{Fault, GatewayError};
-use crate::exchange::{Body, Exchange, Finish};
+use crate::exchange::{Body, Exchange, Finish, Headers};
 use crate::guard::{Admission, Refusal};
 use crate::observe::metrics::{ExchangeEnd, RouteCells};
 use crate::observe::{self, Part};
+use crate::orchestrate::Ceiling;
 use crate::orchestrate::outcome::{CacheTally, PartReport};
 use crate::progressive::Progress;
 use crate::snapshot::{Route, Snapshot};
@@ -38,6 +39,7 @@ pub struct Notes {
     /// Limits stay taken until the end.
     admission: Option<Admission>,
     parts: Vec<PartReport>,
+    ceiling: Option<Ceiling>,
     cause: Option<&'static str>,
     status: Option<StatusCode>,
     received: Received,
@@ -76,6 +78,7 @@ impl Record {
                 call: CallNote::default(),
                 admission: None,
                 parts: Vec::new(),
+                ceiling: None,
                 cause: None,
                 status: None,
                 received: Received::All(0),
@@ -207,6 +210,18 @@ impl Notes {
             self.failed(error, request_id);
         }
         self.composed(standing.parts);
+    }
+
+    /// What the parts of a flow let its response say about being stored.
+    pub const fn may_be_stored(&mut self, ceiling: Ceiling) {
+        self.ceiling = Some(ceiling);
+    }
+
+    /// Holds the response of a flow to what its parts allow, whatever the route has set.
+    pub fn hold(&self, headers: &mut Headers) {
+        if let Some(ceiling) = self.ceiling {
+            ceiling.hold(headers);
+        }
     }
 
     /// The guard let the request pass.

@@ -148,6 +148,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// One of the tables of a key that takes several.
+    pub fn one_of(&self, name: &str, node: &'a Node) -> Option<Reader<'a>> {
+        Some(Reader::new(node.table()?, self.inner(name)))
+    }
+
     /// The tables of a list.
     pub fn tables(&self, name: &str) -> Vec<Reader<'a>> {
         let section = self.inner(name);

@@ -134,19 +134,64 @@ impl fmt::Display for Caching {
     }
 }
 
-/// Holds the response to its strictest part. Where the file states no `Cache-Control`, what a part
-/// forbids is said, and nothing else. Where it does, it may not allow what a part forbids, nor for
-/// longer than a part that names a lifetime; and a response that is not whole is not stored.
-pub(super) fn restrain<'a>(
-    headers: &mut Headers,
-    parts: impl Iterator<Item = &'a Headers>,
+/// Where the parts are asked what may be said, it is this: the strictest of what they say. A part
+/// that names no lifetime gives none, so then each use must be asked for.
+pub(super) fn strictest<'a>(parts: impl Iterator<Item = &'a Headers>) -> Option<String> {
+    let mut is_silent = false;
+    let together = parts
+        .map(|headers| {
+            let said = Caching::of(headers);
+            is_silent |= said.fresh.is_none();
+            said
+        })
+        .reduce(Caching::join)?;
+    let said = if is_silent {
+        Caching {
+            reuse: Reuse::Asked,
+            fresh: None,
+            shared: None,
+            ..together
+        }
+    } else {
+        together
+    };
+    Some(said.to_string())
+}
+
+/// What a composed response may say about being stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    parts: Caching,
     is_whole: bool,
-) {
-    let mut parts = parts.map(Caching::of).fold(Caching::FREE, Caching::join);
-    if parts.storing == Storing::Unsaid {
-        parts.storing = Storing::Public;
+}
+
+impl Ceiling {
+    /// Of a response made of `parts`; one that is not whole is not stored.
+    pub(super) fn of<'a>(parts: impl Iterator<Item = &'a Headers>, is_whole: bool) -> Self {
+        let mut parts = parts.map(Caching::of).fold(Caching::FREE, Caching::join);
+        // What says nothing forbids nothing.
+        if parts.storing == Storing::Unsaid {
+            parts.storing = Storing::Public;
+        }
+        Self { parts, is_whole }
     }
-    if headers.get("cache-control").is_some() {
+
+    /// Holds the response to its strictest part. Where no `Cache-Control` is stated, what a part
+    /// forbids is said, and nothing else. Where one is, it may not allow what a part forbids, nor
+    /// for longer than a part that names a lifetime.
+    pub fn hold(self, headers: &mut Headers) {
+        let Self {
+            mut parts,
+            is_whole,
+        } = self;
+        if headers.get("cache-control").is_none() {
+            if parts.storing > Storing::Unsaid || parts.reuse == Reuse::Asked {
+                parts.storing = parts.storing.max(Storing::Unsaid);
+                (parts.fresh, parts.shared) = (None, None);
+                headers.set("cache-control", parts.to_string().as_bytes());
+            }
+            return;
+        }
         if !is_whole {
             parts.storing = Storing::Nobody;
         }
@@ -154,26 +199,13 @@ pub(super) fn restrain<'a>(
             age: 0,
             ..Caching::of(headers)
         };
-        let allowed = stated.join(parts);
-        // A lifetime that the file leaves open stays open.
-        let allowed = Caching {
-            fresh: allowed.fresh.filter(|_| stated.fresh.is_some()),
-            shared: allowed.shared.filter(|_| stated.shared.is_some()),
-            ..allowed
-        };
+        let mut allowed = stated.join(parts);
+        // A lifetime that is left open stays open.
+        allowed.fresh = allowed.fresh.filter(|_| stated.fresh.is_some());
+        allowed.shared = allowed.shared.filter(|_| stated.shared.is_some());
         if allowed != stated {
             headers.set("cache-control", allowed.to_string().as_bytes());
         }
-        return;
-    }
-    if parts.storing > Storing::Unsaid || parts.reuse == Reuse::Asked {
-        let forbidden = Caching {
-            storing: parts.storing.max(Storing::Unsaid),
-            fresh: None,
-            shared: None,
-            ..parts
-        };
-        headers.set("cache-control", forbidden.to_string().as_bytes());
     }
 }
 
@@ -238,6 +270,32 @@ mod tests {
     }
 
     #[test]
+    fn parts_together_say_the_strictest() {
+        for (parts, together) in [
+            (
+                &["public, max-age=60", "public, max-age=5"][..],
+                Some("public, max-age=5"),
+            ),
+            (&["public, max-age=60", "max-age=50"], Some("max-age=50")),
+            (
+                &["public, max-age=60", "private, max-age=90"],
+                Some("private, max-age=60"),
+            ),
+            (&["public, max-age=60", ""], Some("no-cache")),
+            (&["public", "public"], Some("public, no-cache")),
+            (&["max-age=60", "no-store"], Some("no-store")),
+            (
+                &["max-age=60, must-revalidate", "s-maxage=9"],
+                Some("must-revalidate, max-age=0, s-maxage=9"),
+            ),
+            (&[], None),
+        ] {
+            let headers: Vec<Headers> = parts.iter().map(|part| fields(part)).collect();
+            assert_eq!(strictest(headers.iter()).as_deref(), together, "{parts:?}");
+        }
+    }
+
+    #[test]
     fn what_the_file_states_is_held_to_the_parts() {
         for (stated, part, whole, expected) in [
             ("", "public, max-age=60", true, None),
@@ -262,7 +320,7 @@ mod tests {
             ("public", "max-age=9", true, Some("public")),
         ] {
             let mut headers = fields(stated);
-            restrain(&mut headers, [fields(part)].iter(), whole);
+            Ceiling::of([fields(part)].iter(), whole).hold(&mut headers);
             assert_eq!(
                 headers.get_str("cache-control"),
                 expected,

@@ -55,6 +55,11 @@ pub enum PlanMistakeKind {
         first: String,
         second: String,
     },
+    /// A header is taken from a step that has no answer.
+    NothingToForward {
+        name: String,
+        header: String,
+    },
     /// A part is known to be no object where the merge takes objects.
     NoObject {
         name: String,
@@ -94,6 +99,9 @@ impl PlanMistakeKind {
             Self::SameKey { .. } => "say which of them counts with `on_conflict = \"first\"` or \
                  `\"last\"`, or give one of the keys another name"
                 .to_owned(),
+            Self::NothingToForward { .. } => {
+                "take it from a step with `call` or `flow`, or set it in `headers`".to_owned()
+            }
             Self::NoObject { .. } => {
                 "use `merge = \"nest\"`, or make the response with `body`".to_owned()
             }
@@ -146,6 +154,10 @@ impl fmt::Display for PlanMistakeKind {
             Self::SameKey { key, first, second } => write!(
                 f,
                 "the parts `{first}` and `{second}` both have the key `{key}`"
+            ),
+            Self::NothingToForward { name, header } => write!(
+                f,
+                "the response takes `{header}` from step `{name}`, which makes no call"
             ),
             Self::NoObject { name } => write!(
                 f,

@@ -14,7 +14,8 @@ pub mod fuzz;
 pub mod run;
 mod splice;
 pub mod merge;
-mod cache_control;
+pub mod cache_control;
+mod fields;
 mod progress;
 pub mod cache;
 mod respond;
@@ -48,6 +49,7 @@ use std::pin::Pin;
 use crate::exchange::{CallError, Outgoing, Response};
 
 pub use cache::PartCache;
+pub use cache_control::Ceiling;
 pub use facts::{PlanFacts, StepFacts};
 pub use mistake::{PlanMistake, PlanMistakeKind};
 pub use on_error::{ErrorFacts, Instead, OnErrorSpec};
@@ -59,8 +61,8 @@ pub use plan::{BodyUse, Plan, STEPS_MAX, Wait, Why};
 pub use progress::{FinalPart, Outlet};
 pub use run::FlowInput;
 pub use spec::{
-    BodySpec, CacheSpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict,
-    ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
+    BodySpec, CacheSpec, CallSpec, FieldConflict, FlowSpec, FlowStep, ForeachSpec, ForwardSpec,
+    Merge, OnConflict, ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
 };
 
 /// A future of one worker.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::cache_control::Ceiling;
 use crate::decode::Unreadable;
 use crate::exchange::{Body, BodyError, CallError, Headers};
 use crate::expression::{EvalError, EvalErrorKind};
@@ -191,6 +192,8 @@ pub struct FlowAnswer {
     pub body: Body,
     /// One for each step, in the order of the file.
     pub parts: Vec<PartReport>,
+    /// What else is said about storing it is held to this.
+    pub ceiling: Ceiling,
 }
 
 /// A flow that has no response.
@@ -244,7 +247,13 @@ pub enum MergeError {
         first: Arc<str>,
         second: Arc<str>,
     },
-    #[error("the merged body is larger than {limit} bytes")]
+    #[error("the header `{field}` differs between `{first}` and `{second}`")]
+    Field {
+        field: String,
+        first: Arc<str>,
+        second: Arc<str>,
+    },
+    #[error("what is merged is larger than {limit} bytes")]
     TooLarge { limit: usize },
 }
 

@@ -239,6 +239,7 @@ impl Plan {
         self.check_cycles(&mut mistakes);
         self.check_use(response, &mut mistakes);
         self.check_writes(&mut mistakes);
+        self.check_forward(&mut mistakes);
         mistakes.extend(collide::mistakes(&self.spec));
         for (place, step) in self.spec.steps.iter().enumerate() {
             let mut mistake = |kind| {
@@ -341,6 +342,24 @@ impl Plan {
                         name: step.name.clone(),
                     },
                 });
+            }
+        }
+    }
+
+    /// Headers come from answers.
+    fn check_forward(&self, mistakes: &mut Vec<PlanMistake>) {
+        for rule in &self.spec.response.forward {
+            for &place in &rule.from {
+                let kind = self.spec.steps.get(place).map(|step| &step.kind);
+                if matches!(kind, Some(StepKind::Value(_) | StepKind::Wait(_))) {
+                    mistakes.push(PlanMistake {
+                        step: Some(place),
+                        kind: PlanMistakeKind::NothingToForward {
+                            name: self.name(place).to_owned(),
+                            header: rule.name.clone(),
+                        },
+                    });
+                }
             }
         }
     }
@@ -501,6 +520,14 @@ fn response_reads(spec: &FlowSpec) -> Reads {
     for (_, template) in &spec.response.headers {
         reads.join(template.reads());
     }
+    for rule in &spec.response.forward {
+        for step in &rule.from {
+            if !reads.steps.contains(step) {
+                reads.steps.push(*step);
+            }
+        }
+    }
+    reads.steps.sort_unstable();
     reads
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::cache_control;
+use super::cache_control::Ceiling;
 use super::call::set_rendered;
+use super::fields::{Answer, forward};
 use super::merge::{Part, merge};
 use super::outcome::{
     FlowAnswer, FlowError, FlowFault, MergeError, Outcome, PartReport, parts_header,
@@ -43,7 +44,9 @@ impl From<MergeError> for Blame {
     fn from(error: MergeError) -> Self {
         let step = match &error {
             MergeError::NoObject { part } | MergeError::NoArray { part } => Some(Arc::clone(part)),
-            MergeError::Conflict { second, .. } => Some(Arc::clone(second)),
+            MergeError::Conflict { second, .. } | MergeError::Field { second, .. } => {
+                Some(Arc::clone(second))
+            }
             MergeError::TooLarge { .. } => None,
         };
         Self {
@@ -67,6 +70,7 @@ impl Plan {
                 status,
                 headers,
                 body,
+                ceiling: Self::ceiling(state, &parts),
                 parts,
             }),
             Err(Blame { fault, step }) => Err(FlowError { fault, step, parts }),
@@ -92,12 +96,33 @@ impl Plan {
         if let Some(missing) = parts_header(parts) {
             headers.append("concertina-parts", missing.as_bytes());
         }
+        if !response.forward.is_empty() {
+            forward(&response.forward, &self.answers(state), &mut headers)?;
+        }
         for (name, template) in &response.headers {
             set_rendered(&mut headers, name, template, scope, budget)?;
         }
-        let is_whole = parts.iter().all(PartReport::is_whole);
-        cache_control::restrain(&mut headers, state.answers(), is_whole);
+        Self::ceiling(state, parts).hold(&mut headers);
         Ok((status, headers, body))
+    }
+
+    /// What may be said about storing the response.
+    pub(super) fn ceiling(state: &RunState, parts: &[PartReport]) -> Ceiling {
+        let is_whole = parts.iter().all(PartReport::is_whole);
+        Ceiling::of(state.answers().map(|(_, headers)| headers), is_whole)
+    }
+
+    /// The fields of what the steps brought.
+    fn answers<'a>(&'a self, state: &'a RunState) -> Vec<Answer<'a>> {
+        let answers = state.answers().filter_map(|(step, headers)| {
+            let name = &self.nodes().get(step)?.name;
+            Some(Answer {
+                step,
+                name,
+                headers,
+            })
+        });
+        answers.collect()
     }
 
     fn body(&self, state: &RunState, scope: &dyn Scope, budget: &Budget) -> Result<Body, Blame> {

@@ -114,6 +114,7 @@ impl Plan {
                 status: self.spec().response.status.unwrap_or(StatusCode::OK),
                 headers: Headers::new(),
                 body: Body::Empty,
+                ceiling: Self::ceiling(&run.state, &parts),
                 parts,
             }),
             Verdict::Answer => self.answer(&run.state, &run.flow_scope(), &run.budget, parts),

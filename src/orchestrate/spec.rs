@@ -205,10 +205,36 @@ pub struct ResponseSpec {
     pub status: Option<StatusCode>,
     /// Names in lower case.
     pub headers: Vec<(String, Template)>,
+    /// Fields of the parts' answers to pass on; `headers` of the file stand in their place.
+    pub forward: Vec<ForwardSpec>,
     /// None: the parts are merged by `merge`.
     pub body: Option<Arc<Expression>>,
     pub merge: Merge,
     pub on_conflict: OnConflict,
+}
+
+/// A field that the response takes from the answers of the steps. Of `cache-control` the strictest
+/// is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardSpec {
+    /// In lower case.
+    pub name: String,
+    /// Of these steps only; of any where empty.
+    pub from: Vec<usize>,
+    pub on_conflict: FieldConflict,
+}
+
+/// What happens when several answers have a field that is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FieldConflict {
+    /// That of the step that stands first in the file.
+    #[default]
+    First,
+    Last,
+    /// All of them, each a line of its own.
+    Append,
+    /// Where they differ: 500.
+    Error,
 }
 
 /// How parts become one body.

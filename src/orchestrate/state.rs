@@ -206,10 +206,13 @@ impl RunState {
         steps.is_within(self.settled)
     }
 
-    /// The fields of every answer that the steps brought, in the order of the file.
-    pub(super) fn answers(&self) -> impl Iterator<Item = &Headers> {
-        let settled = self.steps.iter().filter_map(|step| step.settled.as_ref());
-        settled.flat_map(Settled::answers)
+    /// The fields of every answer that the steps brought, in the order of the file, each with its
+    /// step.
+    pub(super) fn answers(&self) -> impl Iterator<Item = (usize, &Headers)> {
+        self.steps.iter().enumerate().flat_map(|(place, step)| {
+            let answers = step.settled.iter().flat_map(Settled::answers);
+            answers.map(move |headers| (place, headers))
+        })
     }
 
     pub fn start(&mut self, step: usize, now: Instant) {

@@ -143,9 +143,10 @@ fn what_sets_a_cookie_or_is_private_is_for_the_one_who_asked() {
     let count = AtomicUsize::new(0);
     let upstream = Upstream::start(move |request| {
         let number = count.fetch_add(1, Ordering::Relaxed);
-        let field = match request.first.contains("/cookie") {
-            true => ("set-cookie", "session=1"),
-            false => ("cache-control", "private"),
+        let field = if request.first.contains("/cookie") {
+            ("set-cookie", "session=1")
+        } else {
+            ("cache-control", "private")
         };
         Answer::with("200 OK", &[field], &number.to_string())
     });

@@ -354,3 +354,148 @@ fn a_route_answers_in_the_place_of_an_error_of_its_upstream() {
     let counted = |line: &str| line.contains("cause=\"connect\"") && line.contains("/dead/{id}");
     assert!(metrics.lines().any(counted), "{metrics}");
 }
+
+/// The parts `a` and `b`, and a response as `response` says.
+fn two_parts(
+    a: &[(&str, &str)],
+    b: &[(&str, &str)],
+    response: &str,
+) -> (TestGateway, [Upstream; 2]) {
+    let upstreams = [a, b].map(|headers| Upstream::saying(Answer::with("200 OK", headers, "1")));
+    let gateway = TestGateway::start(&format!(
+        r#"
+        [upstreams.a]
+        endpoints = ["{}"]
+        [upstreams.b]
+        endpoints = ["{}"]
+        [[routes]]
+        path = "/"
+        methods = ["GET"]
+        {response}
+        [routes.steps.a]
+        call = "GET a:/"
+        [routes.steps.b]
+        call = "GET b:/"
+        "#,
+        upstreams[0].url(),
+        upstreams[1].url()
+    ));
+    (gateway, upstreams)
+}
+
+#[test]
+fn fields_of_parts_are_passed_on_by_rule() {
+    let a = [
+        ("set-cookie", "a=1"),
+        ("set-cookie", "b=2"),
+        ("x-who", "a"),
+        ("x-own", "a"),
+    ];
+    let b = [("set-cookie", "a=3"), ("x-who", "b"), ("x-other", "b")];
+    let cases = [
+        ("", vec![]),
+        ("'x-who'", vec![("x-who", "a")]),
+        (
+            "{ header = 'X-Who', on_conflict = 'last' }",
+            vec![("x-who", "b")],
+        ),
+        ("{ header = 'x-who', from = 'b' }", vec![("x-who", "b")]),
+        (
+            "{ header = 'x-who', on_conflict = 'append' }",
+            vec![("x-who", "a"), ("x-who", "b")],
+        ),
+        (
+            "{ header = 'x-own', on_conflict = 'error' }, 'x-none'",
+            vec![("x-own", "a")],
+        ),
+        (
+            "'set-cookie', 'x-other'",
+            vec![
+                ("set-cookie", "a=1"),
+                ("set-cookie", "b=2"),
+                ("set-cookie", "a=3"),
+                ("x-other", "b"),
+            ],
+        ),
+        (
+            "{ header = 'set-cookie', from = ['b'] }",
+            vec![("set-cookie", "a=3")],
+        ),
+    ];
+    for (rules, expected) in cases {
+        let response = match rules {
+            "" => String::new(),
+            rules => format!("response.forward = [{rules}]"),
+        };
+        let (gateway, _upstreams) = two_parts(&a, &b, &response);
+        let reply = gateway.get("/").expect(200);
+        let passed: Vec<(&str, &str)> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter(|(name, _)| {
+                *name == "set-cookie" || name.starts_with("x-") && *name != "x-request-id"
+            })
+            .collect();
+        assert_eq!(passed, expected, "{rules}");
+    }
+    let rules = "response.forward = { header = 'x-who', on_conflict = 'error' }";
+    let (gateway, _upstreams) = two_parts(&a, &b, rules);
+    assert_eq!(gateway.get("/").expect(500).json()["step"], "b");
+}
+
+#[test]
+fn a_composed_response_is_stored_no_longer_than_its_parts_allow() {
+    let (public, private) = (
+        ("cache-control", "public, max-age=60"),
+        ("cache-control", "private"),
+    );
+    let (short, age) = (("cache-control", "public, max-age=20"), ("age", "5"));
+    let forward = "response.forward = 'cache-control'";
+    let stated = "response.headers = { cache-control = 'public, max-age=30' }";
+    let dressed = "response_headers = { cache-control = 'public, max-age=30' }";
+    for (a, b, response, expected) in [
+        (vec![public], vec![public], "", None),
+        (vec![public], vec![private], "", Some("private")),
+        (
+            vec![public],
+            vec![short, age],
+            forward,
+            Some("public, max-age=15"),
+        ),
+        (vec![public], vec![], forward, Some("no-cache")),
+        (
+            vec![public],
+            vec![private],
+            forward,
+            Some("private, no-cache"),
+        ),
+        (
+            vec![public],
+            vec![public],
+            stated,
+            Some("public, max-age=30"),
+        ),
+        (
+            vec![public],
+            vec![short, age],
+            stated,
+            Some("public, max-age=15"),
+        ),
+        (
+            vec![public],
+            vec![short, age],
+            dressed,
+            Some("public, max-age=15"),
+        ),
+        (vec![], vec![private], dressed, Some("private, max-age=30")),
+    ] {
+        let (gateway, _upstreams) = two_parts(&a, &b, response);
+        let reply = gateway.get("/").expect(200);
+        assert_eq!(
+            reply.header("cache-control"),
+            expected,
+            "{a:?} {b:?} {response}"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 //! and every call to a service compared.
 //!
 //! A `toml` block is a file. A `calls` block says which calls the commands behind it cause: each
-//! line once, in any order, `SERVICE: METHOD /TARGET [BODY] -> STATUS [BODY]`; what is called
+//! line once, in any order, `SERVICE: METHOD /TARGET [BODY] -> STATUS [(NAME: VALUE; ...)] [BODY]`; what is called
 //! twice has two lines. `-> never` is no answer; such a call may also be cancelled before it is
 //! sent. A `console` block holds commands and what they print.
 
@@ -252,6 +252,20 @@ fn call(service: &str, request: &Message) -> String {
     format!("{service}: {line} {body}").trim_end().to_owned()
 }
 
+/// The fields before a body: `(NAME: VALUE; NAME: VALUE) BODY`.
+fn fields(text: &str) -> (Vec<(&str, &str)>, &str) {
+    let Some((fields, body)) = text
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(") "))
+    else {
+        return (Vec::new(), text);
+    };
+    let fields = fields
+        .split("; ")
+        .map(|field| field.split_once(": ").unwrap());
+    (fields.collect(), body)
+}
+
 fn expected(line: &str) -> Expected {
     let (call, answer) = line.split_once("->").unwrap();
     let (service, request) = call.trim().split_once(':').unwrap();
@@ -261,13 +275,12 @@ fn expected(line: &str) -> Expected {
         call: format!("{service}: {}", request.trim()),
         answer: match status {
             "never" => Answer::never(),
-            status => Answer::with(
-                &http::StatusCode::from_u16(status.parse().unwrap())
-                    .unwrap()
-                    .to_string(),
-                &[("content-type", "application/json")],
-                body,
-            ),
+            status => {
+                let (mut headers, body) = fields(body);
+                headers.push(("content-type", "application/json"));
+                let status = http::StatusCode::from_u16(status.parse().unwrap()).unwrap();
+                Answer::with(&status.to_string(), &headers, body)
+            }
         },
         may_be_absent: status == "never",
     }

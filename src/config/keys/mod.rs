@@ -2,6 +2,7 @@
 //! it means and an example. The checks, the schema and the documentation all follow it.
 
 mod cache;
+mod forward;
 mod guard;
 mod intake;
 mod route;

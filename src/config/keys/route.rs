@@ -502,6 +502,13 @@ static RESPONSE: Section = Section {
             "headers = { location = \"/orders/{steps.order.body.id}\" }",
         ),
         key(
+            "forward",
+            Shape::OneOrMany(&Shape::Either(&Shape::Header, &Shape::Table(&super::forward::FORWARD))),
+            NOTHING,
+            "Headers of the parts' answers to pass on. `headers` stand in their place.",
+            "forward = [\"set-cookie\", { header = \"vary\", on_conflict = \"append\" }]",
+        ),
+        key(
             "body",
             Shape::Expression,
             Default::Words("the parts, merged"),

@@ -184,7 +184,7 @@ impl<'a> Lowering<'a> {
         let default = table
             .node("default")
             .and_then(|node| self.expression(node, names));
-        let after = self.after(table, names.steps);
+        let after = self.steps_named(table, "after", names.steps);
         Some(StepSpec {
             name: name.to_owned(),
             kind: kind?,
@@ -250,9 +250,15 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn after(&mut self, table: Reader<'a>, steps: &[String]) -> Vec<usize> {
+    /// The steps that a key names, each once.
+    pub(super) fn steps_named(
+        &mut self,
+        table: Reader<'a>,
+        key: &str,
+        steps: &[String],
+    ) -> Vec<usize> {
         let mut after = Vec::new();
-        for node in table.list("after") {
+        for node in table.list(key) {
             let Some(text) = node.text() else { continue };
             match steps.iter().position(|step| step == text.as_str()) {
                 Some(step) if after.contains(&step) => {
@@ -380,6 +386,7 @@ impl<'a> Lowering<'a> {
                 .node("status")
                 .and_then(|_| Self::status(table, "status")),
             headers: self.headers(table, "headers", names),
+            forward: self.forward_to_client(table, names.steps),
             body: table
                 .node("body")
                 .and_then(|node| self.expression(node, names)),

@@ -2,6 +2,7 @@
 
 mod compile;
 mod flow;
+mod forward;
 mod guard;
 mod intake;
 mod route;

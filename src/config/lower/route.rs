@@ -230,6 +230,11 @@ impl<'a> Lowering<'a> {
             self.mistake(place, "the answer of this flow is not made of parts that could be sent one by one")
                 .help("let `response.body` be a map with its keys written out, `{'a': steps.a.body}`, or leave it and `merge` out");
         }
+        if let Some(rule) = flow.response.forward.first() {
+            let name = &rule.name;
+            self.mistake(place, format!("the header `{name}` of a part is not there yet when the head of the response is sent"))
+                .help("remove `forward`, or `progressive`");
+        }
         for (name, template) in &flow.response.headers {
             let reads = template.reads();
             if !reads.steps.is_empty() || reads.body {
