@@ -374,22 +374,43 @@ impl From<&http::HeaderMap> for Headers {
     fn from(map: &http::HeaderMap) -> Self {
         let mut headers = Self::with_capacity(map.len() + 8, map.len() * 48);
         for (name, value) in map {
-            headers.push(name.as_str().as_bytes(), value.as_bytes());
+            let name = name.as_str().as_bytes();
+            headers.append_checked(Known::of(name), name, value.as_bytes());
         }
         headers
     }
 }
 
 impl Headers {
-    /// The same fields as hyper wants them, for HTTP/2.
+    /// Appends a field out of a map, which has checked it and put its name in lower case.
+    pub(super) fn append_checked(&mut self, known: Known, name: &[u8], value: &[u8]) {
+        let start = self.text.len();
+        self.text
+            .reserve(name.len() + value.len() + COLON.len() + END.len());
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(COLON);
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(END);
+        self.push_field(known, start, name.len(), value.len());
+    }
+
+    /// The same fields as HTTP/2 wants them.
     pub fn to_map(&self) -> http::HeaderMap {
-        let mut map = http::HeaderMap::with_capacity(self.len());
+        self.to_map_of(0, |_| true)
+    }
+
+    /// Those fields that `pass`, as HTTP/2 wants them, in a map with room for `more`.
+    pub fn to_map_of(&self, more: usize, mut pass: impl FnMut(Known) -> bool) -> http::HeaderMap {
+        let mut map = http::HeaderMap::with_capacity(self.len() + more);
         for (known, name, value) in self.lines() {
+            if !pass(known) {
+                continue;
+            }
+            let name = known
+                .header_name()
+                .map_or_else(|| http::HeaderName::from_bytes(name), Ok);
             // Both were checked when they were appended.
-            if let (Ok(name), Ok(mut value)) = (
-                http::HeaderName::from_bytes(name),
-                http::HeaderValue::from_bytes(value),
-            ) {
+            if let (Ok(name), Ok(mut value)) = (name, http::HeaderValue::from_bytes(value)) {
                 // What no two messages share must not push out of the compression table what they
                 // do (RFC 7541, 6.2.3).
                 value.set_sensitive(matches!(known, Known::XRequestId | Known::Traceparent));

@@ -1,5 +1,7 @@
 //! The field names that the gateway itself looks at.
 
+use http::header::{self, HeaderName};
+
 /// Names the gateway itself looks at. Told apart once, when a field is appended, so that later
 /// stages compare one byte instead of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,34 @@ impl Known {
             Self::XRequestId => "x-request-id",
             Self::Other => "",
         }
+    }
+
+    /// The name as maps of fields hold it, made without looking at its letters.
+    pub const fn header_name(self) -> Option<HeaderName> {
+        Some(match self {
+            Self::Accept => header::ACCEPT,
+            Self::Authorization => header::AUTHORIZATION,
+            Self::Connection => header::CONNECTION,
+            Self::ContentLength => header::CONTENT_LENGTH,
+            Self::ContentType => header::CONTENT_TYPE,
+            Self::Cookie => header::COOKIE,
+            Self::Date => header::DATE,
+            Self::Expect => header::EXPECT,
+            Self::Forwarded => header::FORWARDED,
+            Self::Host => header::HOST,
+            Self::Origin => header::ORIGIN,
+            Self::ProxyAuthenticate => header::PROXY_AUTHENTICATE,
+            Self::ProxyAuthorization => header::PROXY_AUTHORIZATION,
+            Self::Server => header::SERVER,
+            Self::Te => header::TE,
+            Self::Trailer => header::TRAILER,
+            Self::TransferEncoding => header::TRANSFER_ENCODING,
+            Self::Upgrade => header::UPGRADE,
+            Self::Via => header::VIA,
+            Self::XRequestId => HeaderName::from_static("x-request-id"),
+            Self::Traceparent => HeaderName::from_static("traceparent"),
+            _ => return None,
+        })
     }
 
     /// Whether the field concerns one connection only and never crosses (RFC 9110, 7.6.1).

@@ -1,12 +1,13 @@
 //! What one request carries between the stages: its head, its body, who sent it, and its response.
 //!
-//! This is the seam between HTTP on the wire (`http1`, and hyper for HTTP/2) and the stages: an
+//! This is the seam between HTTP on the wire (`http1`, and `http2` here) and the stages: an
 //! engine turns bytes into a [`Request`] and a [`Response`] into bytes, and knows nothing else.
 
 pub mod accept;
 pub mod begin;
 pub mod body;
 pub mod caller;
+pub mod date;
 pub mod headers;
 pub mod http2;
 pub mod id;

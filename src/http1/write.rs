@@ -1,9 +1,7 @@
 //! Heads and bodies on their way out, built anew from what was understood.
 
-use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -12,7 +10,7 @@ use http_body::{Body as _, Frame};
 use super::buffer::Output;
 use super::chunk::{CHUNK_END, write_end, write_size};
 use super::client::OutgoingHead;
-use crate::exchange::{Body, BodyError, Headers, Known};
+use crate::exchange::{Body, BodyError, Headers, Known, date};
 
 /// How a body that is sent is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,7 +235,7 @@ pub fn write_response(facts: &ResponseFacts<'_>, headers: &Headers, text: &mut V
         known != Known::Te && !frames(known)
     });
     if !dated && !facts.status.is_informational() {
-        write_date(text);
+        date::with_now(|now| write_field(b"date", now.as_bytes(), text));
     }
     facts.encoding.write(text);
     if let Some(protocol) = facts.upgrade {
@@ -290,34 +288,6 @@ fn room(headers: &Headers) -> usize {
     headers.bytes() + 192
 }
 
-/// A `Date` line, formatted once a second by each thread (RFC 9110, 6.6.1).
-fn write_date(text: &mut Vec<u8>) {
-    thread_local! {
-        static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
-    }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    DATE.with_borrow_mut(|(second, line)| {
-        if *second != now || line.is_empty() {
-            *second = now;
-            *line = date_line(now);
-        }
-        text.extend_from_slice(line.as_bytes());
-    });
-}
-
-fn date_line(second: u64) -> String {
-    i64::try_from(second)
-        .ok()
-        .and_then(|second| jiff::Timestamp::from_second(second).ok())
-        .map(|time| {
-            time.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n")
-                .to_string()
-        })
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,13 +299,5 @@ mod tests {
             write_number(number, &mut text);
             assert_eq!(text, number.to_string().as_bytes());
         }
-    }
-
-    #[test]
-    fn a_date_is_an_imf_fixdate() {
-        assert_eq!(
-            date_line(784_111_777),
-            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-        );
     }
 }

@@ -2,7 +2,15 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::time::Instant;
+
 use super::*;
+use crate::exchange::{Body, Headers};
 
 const PING: u8 = 6;
 const BODY_TIME: u64 = 30;
@@ -29,6 +37,16 @@ fn get(stream: u8) -> Vec<u8> {
 
 /// Sends `opening`, then does nothing but answer pings; the seconds until the server hung up.
 async fn held(opening: Vec<u8>, body: &'static [u8]) -> u64 {
+    held_by(Client::AnswersPings, opening, body).await
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Client {
+    AnswersPings,
+    OnlyListens,
+}
+
+async fn held_by(client_is: Client, opening: Vec<u8>, body: &'static [u8]) -> u64 {
     let set = tokio::task::LocalSet::new();
     let (client, server) = tokio::io::duplex(1 << 16);
     let limits = Rc::new(Limits {
@@ -48,13 +66,13 @@ async fn held(opening: Vec<u8>, body: &'static [u8]) -> u64 {
     );
     let until_closed = tokio::time::timeout(
         Duration::from_mins(10),
-        set.run_until(answer_pings(client, opening)),
+        set.run_until(answer_pings(client_is, client, opening)),
     );
     until_closed.await.expect("the connection is given up");
     begin.elapsed().as_secs()
 }
 
-async fn answer_pings(mut client: DuplexStream, opening: Vec<u8>) {
+async fn answer_pings(client_is: Client, mut client: DuplexStream, opening: Vec<u8>) {
     client.write_all(&opening).await.unwrap();
     loop {
         let mut head = [0; 9];
@@ -63,7 +81,8 @@ async fn answer_pings(mut client: DuplexStream, opening: Vec<u8>) {
         }
         let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
         client.read_exact(&mut payload).await.unwrap();
-        if head[3] == PING
+        if client_is == Client::AnswersPings
+            && head[3] == PING
             && head[4] == 0
             && client
                 .write_all(&frame(PING, 1, 0, &payload))
@@ -93,4 +112,16 @@ async fn a_client_that_never_finishes_its_opening_is_given_up() {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     let held = held(preface, b"").await;
     assert!((IDLE..=IDLE + 2 * BODY_TIME).contains(&held), "{held}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_no_ping_is_given_up() {
+    let held = held_by(Client::OnlyListens, preface(255), b"").await;
+    assert_eq!(held, 50, "a ping after 30 seconds, and 20 to answer it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_half_a_preface_is_given_up() {
+    let held = held(b"PRI * HTTP/2.0\r\n".to_vec(), b"").await;
+    assert_eq!(held, BODY_TIME);
 }

@@ -1,0 +1,236 @@
+//! What a client asks, out of the head that `h2` has read, and the body that follows it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http_body::{Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::Limits;
+use super::active::Active;
+use crate::exchange::line::trim;
+use crate::exchange::{Body, BodyError, Head, Headers, Known, Request, Version};
+
+/// Why a request is refused before a stage sees it: a status, and a reason for the log.
+type Refusal = (StatusCode, &'static str);
+
+const AUTHORITY: Refusal = (
+    StatusCode::BAD_REQUEST,
+    "the authority is missing, malformed or not the one in `Host`",
+);
+
+const LENGTH: Refusal = (
+    StatusCode::BAD_REQUEST,
+    "the content length is malformed, or there are several",
+);
+
+/// The request as the stages know it, or the status it is refused with.
+pub(super) fn understand(
+    request: http::Request<RecvStream>,
+    limits: &Limits,
+    active: &Rc<Active>,
+) -> Result<Request, Refusal> {
+    let (parts, stream) = request.into_parts();
+    if parts.method == Method::CONNECT {
+        return Err((StatusCode::NOT_IMPLEMENTED, "CONNECT is not implemented"));
+    }
+    if parts.headers.len() > limits.headers {
+        return Err((
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "more header fields than allowed",
+        ));
+    }
+    let mut fields = Fields::new(parts.headers.len());
+    for (name, value) in &parts.headers {
+        fields.take(name.as_str().as_bytes(), value)?;
+    }
+    if fields.cookies {
+        fields.join_cookies(&parts.headers);
+    }
+    let body = if stream.is_end_stream() {
+        Body::Empty
+    } else {
+        Body::stream(ClientBody {
+            stream,
+            left: fields.length,
+            ended: false,
+            active: Rc::clone(active),
+            patience: limits.body_time,
+            timer: None,
+        })
+    };
+    Ok(Request {
+        head: Head {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            authority: authority(&parts.uri, fields.host)?,
+            version: Version::Http2,
+            headers: fields.headers,
+        },
+        body,
+        upgrade: None,
+    })
+}
+
+/// The fields of a request, and what they say of the request itself.
+struct Fields<'a> {
+    headers: Headers,
+    host: Option<&'a HeaderValue>,
+    length: Option<u64>,
+    cookies: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn new(count: usize) -> Self {
+        Self {
+            headers: Headers::with_capacity(count + 8, 512),
+            host: None,
+            length: None,
+            cookies: false,
+        }
+    }
+
+    fn take(&mut self, name: &[u8], value: &'a HeaderValue) -> Result<(), Refusal> {
+        match Known::of(name) {
+            Known::Host if self.host.is_some() => return Err(AUTHORITY),
+            Known::Host => self.host = Some(value),
+            // HTTP/2 lets a client split it.
+            Known::Cookie => self.cookies = true,
+            Known::ContentLength => {
+                let length = value.to_str().ok().filter(|text| is_number(text));
+                let length = length.and_then(|text| text.parse().ok()).ok_or(LENGTH)?;
+                if self.length.is_some_and(|other| other != length) {
+                    return Err(LENGTH);
+                }
+                self.length = Some(length);
+            }
+            known if known.is_hop_by_hop() => {}
+            known => self
+                .headers
+                .append_checked(known, name, trim(value.as_bytes())),
+        }
+        Ok(())
+    }
+
+    /// Everything behind us expects one field (RFC 9113, 8.2.3).
+    fn join_cookies(&mut self, headers: &HeaderMap) {
+        let mut joined = Vec::new();
+        for value in headers.get_all(header::COOKIE) {
+            if !joined.is_empty() {
+                joined.extend_from_slice(b"; ");
+            }
+            joined.extend_from_slice(value.as_bytes());
+        }
+        if !joined.is_empty() {
+            self.headers.add(Known::Cookie, [&joined]);
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `:authority`, or `Host` where a gateway translated from HTTP/1; both only when equal
+/// (RFC 9113, 8.3.1).
+fn authority(uri: &Uri, host: Option<&HeaderValue>) -> Result<String, Refusal> {
+    let host = host.map(HeaderValue::to_str).transpose();
+    let host = host.map_err(|_| AUTHORITY)?;
+    match (uri.authority(), host) {
+        (Some(authority), _) if authority.as_str().contains('@') => Err(AUTHORITY),
+        (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => {
+            Err(AUTHORITY)
+        }
+        (Some(authority), _) => Ok(authority.as_str().to_owned()),
+        (None, Some(host))
+            if host
+                .parse::<http::uri::Authority>()
+                .is_ok_and(|it| !it.as_str().contains('@')) =>
+        {
+            Ok(host.to_owned())
+        }
+        (None, _) => Err(AUTHORITY),
+    }
+}
+
+/// A request body that must keep coming.
+struct ClientBody {
+    stream: RecvStream,
+    /// Bytes still to come, where the head told.
+    left: Option<u64>,
+    /// There is no more but trailers.
+    ended: bool,
+    active: Rc<Active>,
+    patience: Duration,
+    /// Set only while there is something to wait for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientBody {
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.ended {
+            match ready!(self.stream.poll_data(context)) {
+                Some(Ok(piece)) => {
+                    self.active.hear();
+                    self.left = self
+                        .left
+                        .map(|left| left.saturating_sub(piece.len() as u64));
+                    // Only now may the client send as much again. This fails where the stream is
+                    // gone, as the next piece will tell.
+                    let released = self.stream.flow_control().release_capacity(piece.len());
+                    return Poll::Ready(Some(match released {
+                        Ok(()) => Ok(Frame::data(piece)),
+                        Err(_) => Err(BodyError::Incomplete),
+                    }));
+                }
+                Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Incomplete))),
+                None => self.ended = true,
+            }
+        }
+        let trailers = ready!(self.stream.poll_trailers(context));
+        let trailers = trailers.map_err(|_| BodyError::Incomplete).transpose();
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+    }
+}
+
+impl http_body::Body for ClientBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = this.poll_next(context) {
+            this.timer = None;
+            return Poll::Ready(frame);
+        }
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.patience)));
+        match timer.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Timeout))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
