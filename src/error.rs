@@ -56,7 +56,7 @@ impl GatewayError {
             Self::Route(NoRoute::MethodNotAllowed(_)) => "method",
             Self::Guard(refusal) => refusal.cause(),
             Self::TooLarge { .. } => "too-large",
-            Self::Intake(intake::Refused::Type { .. }) => "content-type",
+            Self::Intake(refused) => refused.cause(),
             Self::Call(error) => error.cause(),
             Self::Flow(error) => error.fault.cause(),
             Self::Expression(_) => "expression",
@@ -235,6 +235,18 @@ fn unsupported(accept: &str) -> Problem {
 fn not_taken(refused: &intake::Refused) -> Problem {
     match refused {
         intake::Refused::Type { accept } => unsupported(accept),
+        intake::Refused::Body(error) => request_body(error),
+        intake::Refused::Unreadable(error) => unreadable(error),
+        // RFC 9110, 15.5.21: it can be read, which 400 would deny.
+        intake::Refused::Invalid(violations) => Problem {
+            errors: violations.clone(),
+            ..Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-body",
+                "The body does not fit",
+                "The request body is not what is asked for here, as `errors` tells.",
+            )
+        },
     }
 }
 

@@ -5,17 +5,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::RespondBody;
 use crate::decode::Content;
 use crate::error::GatewayError;
 use crate::exchange::{
-    Body, CallError, Caller, Exchange, Headers, Known, Outgoing, Peer, Request, Response,
+    Body, BodyError, CallError, Caller, Exchange, Headers, Known, Outgoing, Peer, Request, Response,
 };
 use crate::expression::{Budget, EvalError, EvalErrorKind, Scope, Template};
 use crate::guard::Admission;
 use crate::guard::limit::append_fields;
+use crate::intake::Refused;
 use crate::orchestrate::on_error::instead;
 use crate::orchestrate::run::FlowInput;
 use crate::orchestrate::{Call, ErrorFacts, FlowAnswer, FlowError, Local, PartCache, Plan};
@@ -96,6 +97,26 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// The body, where it is one that the route takes; held in memory only to be checked.
+    async fn take(&self, exchange: &Exchange, body: Body) -> Result<Body, GatewayError> {
+        let intake = &self.route.intake;
+        let content = Content::of(&exchange.headers);
+        if !body.is_empty() {
+            intake.admit(content)?;
+        }
+        let Some(reading) = intake.must_read(content, &exchange.method, body.is_empty())? else {
+            return Ok(body);
+        };
+        let deadline = exchange.started + self.route.timeout;
+        // Boxed: few routes check bodies.
+        let bytes = Box::pin(timeout_at(deadline, body.collect(self.body_bytes)))
+            .await
+            .unwrap_or(Err(BodyError::Timeout))
+            .map_err(Refused::Body)?;
+        intake.check(&reading, bytes.clone())?;
+        Ok(bytes.into())
+    }
+
     /// Does what the route is for.
     async fn act(
         &self,
@@ -103,9 +124,7 @@ impl Turn<'_> {
         body: Body,
         notes: &mut Notes,
     ) -> Result<Response, GatewayError> {
-        if !body.is_empty() {
-            self.route.intake.admit(Content::of(&exchange.headers))?;
-        }
+        let body = self.take(exchange, body).await?;
         match &self.route.action {
             Action::Proxy { upstream, rewrite } => {
                 let outgoing = self.outgoing(rewrite.as_ref(), exchange, body)?;

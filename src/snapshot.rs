@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, TrustedPeers, http2};
 use crate::expression::{Budget, Expression, Template};
 use crate::guard::{Authenticators, Guard, Limits};
 use crate::http1;
-use crate::intake::IntakeSpec;
+use crate::intake::{CHECKED_BYTES, IntakeSpec};
 use crate::listen::ListenerSpec;
 use crate::observe::Metrics;
 use crate::observe::metrics::{Handles, ListenerMetrics, PartMetrics, RouteMetrics};
@@ -192,12 +192,17 @@ impl Snapshot {
 
 impl Route {
     /// Bytes of the request's body at most: what the route says of its type, or of any, or the
-    /// listener.
+    /// listener; a body that is checked is not so large unless the route says so.
     pub fn body_bytes(&self, exchange: &Exchange) -> u64 {
-        self.intake
+        let stated = self
+            .intake
             .body_bytes(Content::of(&exchange.headers))
-            .or(self.body_bytes)
-            .unwrap_or(exchange.peer.body_bytes)
+            .or(self.body_bytes);
+        match stated {
+            Some(bytes) => bytes,
+            None if self.intake.is_checked() => exchange.peer.body_bytes.min(CHECKED_BYTES),
+            None => exchange.peer.body_bytes,
+        }
     }
 
     fn build(

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 
 use crate::exchange::{Headers, Response};
+use crate::intake::Violation;
 use crate::json;
 
 /// What a client is told when it does not get what it asked for.
@@ -19,6 +20,8 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// The step of a flow that is to blame.
     pub step: Option<String>,
+    /// What does not fit, where that is what is wrong (RFC 9457, 3).
+    pub errors: Vec<Violation>,
     /// Fields beside the body, such as `Retry-After`.
     pub headers: Headers,
 }
@@ -36,6 +39,7 @@ impl Problem {
             title,
             detail: detail.into(),
             step: None,
+            errors: Vec::new(),
             headers: Headers::new(),
         }
     }
@@ -72,6 +76,18 @@ impl Problem {
         if let Some(step) = &self.step {
             body.extend_from_slice(b",\"step\":");
             json::write_string(step, &mut body);
+        }
+        for (place, error) in self.errors.iter().enumerate() {
+            let start: &[u8] = if place == 0 { b",\"errors\":[" } else { b"," };
+            body.extend_from_slice(start);
+            body.extend_from_slice(b"{\"detail\":");
+            json::write_string(&error.detail, &mut body);
+            body.extend_from_slice(b",\"pointer\":");
+            json::write_string(&error.pointer, &mut body);
+            body.push(b'}');
+        }
+        if !self.errors.is_empty() {
+            body.push(b']');
         }
         body.extend_from_slice(b",\"request_id\":");
         json::write_string(request_id, &mut body);

@@ -28,3 +28,4 @@ mod reload;
 mod route;
 mod tls;
 mod tour;
+mod validate;

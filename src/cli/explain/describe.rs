@@ -182,6 +182,13 @@ fn guards(spec: &GatewaySpec, route: &RouteSpec) -> Vec<Guard> {
     if let Some(most) = route.body_bytes {
         demand(format!("a body of {} at most", settings::bytes(most)), 413);
     }
+    let accept = route.intake.accept();
+    if !accept.is_empty() {
+        demand(format!("a body, if any, of {accept}"), 415);
+    }
+    if route.intake.is_checked() {
+        demand("a body that fits the schema".to_owned(), 422);
+    }
     guards
 }
 

@@ -103,6 +103,7 @@ pub static ROUTE: Section = Section {
             "body_bytes = \"1MiB\"",
         ),
         super::intake::CONTENT_TYPES,
+        super::intake::VALIDATE,
         key(
             "upstream",
             Shape::Name(Named::Upstream),

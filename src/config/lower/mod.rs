@@ -22,6 +22,7 @@ use super::source::{Place, Source};
 use super::spec::GatewaySpec;
 use super::written::{Entry, Node, Table, Text};
 use crate::expression::suggest;
+use crate::intake::BodySchema;
 use crate::orchestrate::Plan;
 
 /// The way from one table to one spec.
@@ -34,6 +35,8 @@ pub(super) struct Lowering<'a> {
     authenticators: Index<'a>,
     limits: Index<'a>,
     flows: HashMap<&'a str, Reader<'a>>,
+    /// Schemas in files, by path and whether formats are checked; none where they have mistakes.
+    schemas: HashMap<(PathBuf, bool), Option<Arc<BodySchema>>>,
     /// Flows that a route or another flow uses.
     used_flows: HashSet<&'a str>,
     /// Flows that steps use, as planned for the current route; none where they have mistakes.
@@ -87,6 +90,7 @@ pub(super) fn whole(
             .into_iter()
             .map(|(entry, reader)| (entry.key.as_str(), reader))
             .collect(),
+        schemas: HashMap::new(),
         used_flows: HashSet::new(),
         plans: HashMap::new(),
         within: Vec::new(),
