@@ -354,7 +354,7 @@ impl Core {
 }
 
 /// The crypto library of the process. Libraries that find two would panic at first use.
-fn install_crypto() {
+pub fn install_crypto() {
     // Another part of the process, such as a test, may have been first: with the same.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER

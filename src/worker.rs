@@ -101,7 +101,8 @@ struct Open {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, slot: Slot, log: WorkerLog) -> Self {
+    /// A worker whose calls go through `pools`.
+    pub fn new(shared: Arc<Shared>, slot: Slot, log: WorkerLog, pools: Rc<Pools>) -> Self {
         let held = Held {
             generation: shared.generation.load(Ordering::Acquire),
             snapshot: Rc::new(shared.snapshot()),
@@ -110,7 +111,7 @@ impl Worker {
             shared,
             slot,
             log,
-            pools: Pools::new(),
+            pools,
             parts: PartCache::default(),
             drain: Drain::new(),
             held: RefCell::new(held),
@@ -167,7 +168,7 @@ pub fn run(
         .max_blocking_threads(16)
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
-        let worker = Rc::new(Worker::new(shared, slot, log));
+        let worker = Rc::new(Worker::new(shared, slot, log, Pools::new()));
         obey(&worker, commands).await;
     });
     // Connections that outlived the grace period end here, whatever they wait for.

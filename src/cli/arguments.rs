@@ -20,6 +20,7 @@ Start here:
   concertina check routes.toml        every mistake of a file at once
   concertina explain GET /api/dashboard/ada
                                       what that request would meet
+  concertina test                     try the file: *.test.toml, without a network
   concertina run routes.toml          serve
 
 Exit codes:
@@ -36,11 +37,8 @@ pub enum Command {
     Explain(ExplainArguments),
     Graph(GraphArguments),
     Import(ImportArguments),
-    /// Print the JSON Schema of the file, for editors
-    #[command(after_help = "\
-Examples:
-  concertina schema > routes.schema.json")]
-    Schema,
+    Test(TestArguments),
+    Schema(SchemaArguments),
     Certs(CertsArguments),
     Completions(CompletionsArguments),
 }
@@ -256,4 +254,62 @@ mod tests {
             assert!(sub.get_about().is_some(), "{}", sub.get_name());
         }
     }
+}
+
+/// Try the file: requests, scripted upstreams, and what must come of it; no network
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each *.test.toml names the file that it tries, and its cases: a request, what the upstreams answer
+(or how they fail), what the client must get and which calls must have been made. Everything
+between is what `run` serves with: routes, guards, plans, retries, timeouts. Time is the test's
+own, so a timeout of ten seconds takes none. docs/testing.md describes the files.
+
+Exit codes:
+  0  everything came as expected
+  1  something did not
+  2  a test file or the file that it tries has mistakes, or there is nothing to try
+
+Examples:
+  concertina test
+  concertina test tests/dashboard.test.toml --filter orders
+  concertina test --watch
+  concertina test --format junit > results.xml")]
+pub struct TestArguments {
+    /// Test files, or folders to look through for *.test.toml
+    #[arg(value_name = "FILE|DIR", default_value = ".")]
+    pub files: Vec<PathBuf>,
+    /// Only cases with this in their name
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// How the report looks
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub format: TestFormat,
+    /// Show calls and answer of cases that pass too
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Try again whenever one of the files changes
+    #[arg(long)]
+    pub watch: bool,
+    /// Show the gateway's own log: error, warn, info, debug, trace
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TestFormat {
+    Text,
+    Json,
+    Junit,
+}
+
+/// Print the JSON Schema of the file, for editors
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  concertina schema > routes.schema.json
+  concertina schema --tests > test.schema.json")]
+pub struct SchemaArguments {
+    /// The schema of *.test.toml instead
+    #[arg(long)]
+    pub tests: bool,
 }

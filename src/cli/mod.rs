@@ -9,6 +9,7 @@ mod graph;
 mod import;
 mod output;
 mod run;
+mod test;
 
 use std::process::ExitCode;
 
@@ -40,7 +41,9 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Explain(arguments) => explain::explain(&arguments)?,
         Command::Graph(arguments) => graph::graph(&arguments)?,
         Command::Import(arguments) => import::import(&arguments)?,
-        Command::Schema => output::line(config::schema()),
+        Command::Test(arguments) => return test::test(&arguments),
+        Command::Schema(arguments) if arguments.tests => output::line(config::cases_schema()),
+        Command::Schema(_) => output::line(config::schema()),
         Command::Certs(arguments) => certs::certs(&arguments)?,
         Command::Completions(arguments) => {
             let mut script = Vec::new();
@@ -76,6 +79,8 @@ enum Failure {
     Graph(#[from] graph::GraphError),
     #[error("error: {0}")]
     Import(#[from] import::ImportError),
+    #[error("error: {0}")]
+    Test(#[from] test::TestError),
 }
 
 impl From<StartError> for Failure {

@@ -165,7 +165,9 @@ pub fn value(node: &Node, shape: &'static Shape, secret: bool, findings: &mut Fi
                 value(&entry.node, of, secret, findings);
             }
         }
-        (Shape::Json, Value::Table(inner)) => json(inner, findings),
+        (Shape::Json | Shape::JsonValue, Value::Table(inner)) => json(inner, findings),
+        (Shape::JsonValue, Value::Text(text)) => json_text(node, text, findings),
+        (Shape::JsonValue, _) => json_value(node, findings),
         (Shape::Either(short, long), found) => {
             let shape = if matches!(found, Value::Table(_)) {
                 long
@@ -228,23 +230,33 @@ fn headers(table: &Table, of: &'static Shape, findings: &mut Findings) {
 
 /// JSON has no dates and no numbers that are none.
 fn json(table: &Table, findings: &mut Findings) {
-    fn visit(node: &Node, findings: &mut Findings) {
-        match &node.value {
-            Value::Date(_) => {
-                findings
-                    .add(node.place, "JSON has no dates")
-                    .help("write it as a text, in quotes");
-            }
-            Value::Float(float) if !float.is_finite() => {
-                findings.add(node.place, "JSON has no such number");
-            }
-            Value::List(list) => list.iter().for_each(|node| visit(node, findings)),
-            Value::Table(table) => json(table, findings),
-            _ => {}
-        }
-    }
     for entry in &table.entries {
-        visit(&entry.node, findings);
+        json_value(&entry.node, findings);
+    }
+}
+
+fn json_value(node: &Node, findings: &mut Findings) {
+    match &node.value {
+        Value::Date(_) => {
+            findings
+                .add(node.place, "JSON has no dates")
+                .help("write it as a text, in quotes");
+        }
+        Value::Float(float) if !float.is_finite() => {
+            findings.add(node.place, "JSON has no such number");
+        }
+        Value::List(list) => list.iter().for_each(|node| json_value(node, findings)),
+        Value::Table(table) => json(table, findings),
+        _ => {}
+    }
+}
+
+/// JSON as it stands.
+fn json_text(node: &Node, text: &Text, findings: &mut Findings) {
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text.as_str()) {
+        findings
+            .add(node.place, format!("not JSON: {error}"))
+            .help("a text holds JSON itself, such as `'[1, 2]'`; a string of JSON has quotes of its own: `'\"a\"'`");
     }
 }
 

@@ -86,16 +86,18 @@ fn value(node: &Node) -> Json {
 
 /// A table of the file as JSON, with what it says.
 pub fn json(entries: &[Entry]) -> Map<String, Json> {
-    fn plain(node: &Node) -> Json {
-        match &node.value {
-            Value::Text(text) => Json::from(text.as_str()),
-            Value::List(list) => list.iter().map(plain).collect(),
-            Value::Table(table) => Json::Object(json(&table.entries)),
-            _ => value(node),
-        }
-    }
     entries
         .iter()
         .map(|entry| (entry.key.clone(), plain(&entry.node)))
         .collect()
+}
+
+/// A value of the file as JSON, with what it says.
+pub fn plain(node: &Node) -> Json {
+    match &node.value {
+        Value::Text(text) => Json::from(text.as_str()),
+        Value::List(list) => list.iter().map(plain).collect(),
+        Value::Table(table) => Json::Object(json(&table.entries)),
+        _ => value(node),
+    }
 }

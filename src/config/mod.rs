@@ -9,6 +9,7 @@
 //! mistake it finds, so that [`load`] tells them all at once. Nothing here has an effect but
 //! reading files, so `check` and a start do the same.
 
+pub mod cases;
 mod check;
 mod environment;
 mod files;
@@ -36,8 +37,8 @@ mod written;
 use std::path::Path;
 
 pub use mistake::{Mistake, Mistakes, Related};
-pub use reference::reference;
-pub use schema::schema;
+pub use reference::{cases_reference, reference};
+pub use schema::{cases_schema, schema};
 pub use spec::{ActionSpec, AdminSpec, GatewaySpec, RespondBody, RouteSpec, ServerSpec};
 
 use environment::Lookup;

@@ -153,6 +153,14 @@ impl<'a> Reader<'a> {
         Some(Reader::new(node.table()?, self.inner(name)))
     }
 
+    /// A member of a list as a table, or an empty one in its place.
+    pub fn within(&self, name: &str, member: &'a Node) -> Reader<'a> {
+        Reader {
+            table: member.table().unwrap_or(&EMPTY),
+            section: self.inner(name),
+        }
+    }
+
     /// The tables of a list.
     pub fn tables(&self, name: &str) -> Vec<Reader<'a>> {
         let section = self.inner(name);

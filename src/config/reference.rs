@@ -1,11 +1,20 @@
-//! The tables of `docs/routes.md`, made from the catalogue.
+//! The tables of `docs/routes.md` and `docs/testing.md`, made from the catalogue.
 
-use super::keys::{Default, Key, Section, alternatives, sections};
+use super::keys::{self, Default, Key, Section, alternatives, sections};
 
 /// Every section with its keys: shape, default, meaning and example of each, as Markdown.
 pub fn reference() -> String {
+    reference_of(&keys::ROOT)
+}
+
+/// The same for the files of `concertina test`.
+pub fn cases_reference() -> String {
+    reference_of(&keys::CASES)
+}
+
+fn reference_of(file: &'static Section) -> String {
     let mut text = String::new();
-    for section in sections() {
+    for section in sections(file) {
         text.push_str(&describe(section));
     }
     text.truncate(text.trim_end().len());

@@ -6,10 +6,19 @@ use super::keys::{self, Choice, Default, Key, Section, Shape, sections};
 
 /// The schema, indented, for editors that complete and check the file.
 pub fn schema() -> String {
-    let mut root = section(&keys::ROOT);
+    schema_of(&keys::ROOT, "Concertina: routes.toml")
+}
+
+/// The same for the files of `concertina test`.
+pub fn cases_schema() -> String {
+    schema_of(&keys::CASES, "Concertina: *.test.toml")
+}
+
+fn schema_of(file: &'static Section, title: &str) -> String {
+    let mut root = section(file);
     let mut definitions = Map::new();
-    for inner in sections() {
-        if !std::ptr::eq(inner, &raw const keys::ROOT) {
+    for inner in sections(file) {
+        if !std::ptr::eq(inner, file) {
             definitions.insert(name_of(inner), section(inner));
         }
     }
@@ -19,7 +28,7 @@ pub fn schema() -> String {
             "$schema".to_owned(),
             json!("https://json-schema.org/draft/2020-12/schema"),
         );
-        whole.insert("title".to_owned(), json!("Concertina: routes.toml"));
+        whole.insert("title".to_owned(), json!(title));
         whole.append(object);
         whole.insert("$defs".to_owned(), Value::Object(definitions));
         root = Value::Object(whole);
@@ -137,7 +146,7 @@ fn integer(least: i64, most: i64) -> Value {
 fn shape(of: &Shape) -> Value {
     match of {
         Shape::Text | Shape::File | Shape::Name(_) => json!({ "type": "string", "minLength": 1 }),
-        Shape::Expression | Shape::Template | Shape::Host | Shape::Wait => {
+        Shape::AnyText | Shape::Expression | Shape::Template | Shape::Host | Shape::Wait => {
             json!({ "type": "string" })
         }
         Shape::Duration(..) => text("^[0-9]+(ms|s|m|h|d)$"),
@@ -185,6 +194,7 @@ fn shape(of: &Shape) -> Value {
             "additionalProperties": shape(of),
         }),
         Shape::Json => json!({ "type": "object" }),
+        Shape::JsonValue => json!({}),
         Shape::Either(short, long) => json!({ "anyOf": [shape(short), shape(long)] }),
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -32,6 +32,8 @@ const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Of a [`Dial`](super::dial::Dial).
+    Dialled(DuplexStream),
 }
 
 /// A new connection and the protocol to speak on it.
@@ -120,6 +122,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Dialled(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -133,6 +136,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Dialled(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -144,6 +148,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Dialled(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -151,6 +156,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Dialled(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -158,6 +164,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Dialled(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -165,6 +172,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Dialled(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

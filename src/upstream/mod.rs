@@ -8,6 +8,7 @@ pub mod spec;
 pub mod group;
 pub mod headers;
 pub mod facts;
+pub mod dial;
 mod balance;
 mod body;
 mod cap;

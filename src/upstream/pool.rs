@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::Protocol;
 use super::cap::OpenConnection;
 use super::connect::Stream;
+use super::dial::{Dial, Dialer};
 use super::endpoint::Endpoint;
 use super::facts::Shard;
 use super::group::Group;
@@ -48,6 +49,7 @@ pub struct Pools {
     /// By the id of the endpoint.
     slots: RefCell<BTreeMap<u64, Rc<Slot>>>,
     sweeping: Cell<bool>,
+    dial: Option<Rc<dyn Dial>>,
 }
 
 /// A group as one worker sees it.
@@ -61,6 +63,8 @@ pub(super) struct LocalGroup {
 pub(super) struct Slot {
     pub(super) endpoint: Arc<Endpoint>,
     worker: usize,
+    /// None: the network.
+    pub(super) dialer: Option<Dialer>,
     /// The one used last is at the end, and is used first.
     idle: RefCell<Vec<Idle>>,
     pub(super) http2: RefCell<Vec<Rc<Http2>>>,
@@ -92,6 +96,18 @@ impl Pools {
             groups: RefCell::default(),
             slots: RefCell::default(),
             sweeping: Cell::new(false),
+            dial: None,
+        })
+    }
+
+    /// No connections yet, and none to be made but by `dial`.
+    pub fn dialled_by(dial: Rc<dyn Dial>) -> Rc<Self> {
+        Rc::new(Self {
+            worker: 0,
+            groups: RefCell::default(),
+            slots: RefCell::default(),
+            sweeping: Cell::new(false),
+            dial: Some(dial),
         })
     }
 
@@ -102,9 +118,13 @@ impl Pools {
         }
         let mut slots = self.slots.borrow_mut();
         let slots = group.endpoints.iter().map(|endpoint| {
-            let slot = slots
-                .entry(endpoint.id)
-                .or_insert_with(|| Rc::new(Slot::new(endpoint, self.worker)));
+            let slot = slots.entry(endpoint.id).or_insert_with(|| {
+                let dialer = self.dial.as_ref().map(|dial| Dialer {
+                    dial: Rc::clone(dial),
+                    upstream: group.name().into(),
+                });
+                Rc::new(Slot::new(endpoint, self.worker, dialer))
+            });
             Rc::clone(slot)
         });
         let local = Rc::new(LocalGroup {
@@ -148,10 +168,11 @@ async fn sweep(pools: Weak<Pools>) {
 }
 
 impl Slot {
-    fn new(endpoint: &Arc<Endpoint>, worker: usize) -> Self {
+    fn new(endpoint: &Arc<Endpoint>, worker: usize, dialer: Option<Dialer>) -> Self {
         Self {
             endpoint: Arc::clone(endpoint),
             worker,
+            dialer,
             idle: RefCell::default(),
             http2: RefCell::default(),
             opening: tokio::sync::Mutex::new(()),
@@ -187,6 +208,9 @@ impl Slot {
 
     /// Keeps a connection for the next request.
     pub(super) fn put(&self, connection: Http1) {
+        if self.dialer.is_some() {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         let now = Instant::now();
         let young = now.saturating_duration_since(connection.stream().since) < AGE_MAX;

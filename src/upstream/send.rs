@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Protocol;
 use super::cap::OpenConnection;
-use super::connect::{self, Opened};
+use super::connect::{self, Opened, Stream};
+use super::dial::Asked;
 use super::group::OVERLOADED;
 use super::http2::Http2;
 use super::pool::{Http1, Slot, Wire};
@@ -85,8 +86,7 @@ pub(super) async fn send(
 ) -> Result<Response, SendFailed> {
     let began = Instant::now();
     let until = within(began, bounds.head, bounds.deadline);
-    // An upgrade is a matter of HTTP/1.1 (RFC 9113, 8.6).
-    let http1_only = head.upgrade.is_some() && slot.endpoint.protocol != Protocol::H2;
+    let http1_only = is_http1_only(slot, head);
     let ready = if reuse {
         at_hand(slot, http1_only, began)
     } else {
@@ -95,7 +95,7 @@ pub(super) async fn send(
     let connection = match ready {
         Some(ready) => ready,
         // Boxed: a call on a connection at hand, the usual one, does not carry its state.
-        None => match Box::pin(connection(slot, bounds, (began, until), http1_only, reuse)).await {
+        None => match Box::pin(connection(slot, head, bounds, (began, until), reuse)).await {
             Ok(connection) => connection,
             Err(error) => return Err(SendFailed::unsent(error, body)),
         },
@@ -124,6 +124,11 @@ fn late(until: Instant, bounds: Bounds) -> CallError {
     } else {
         CallError::Timeout(bounds.head)
     }
+}
+
+/// An upgrade is a matter of HTTP/1.1 (RFC 9113, 8.6).
+fn is_http1_only(slot: &Slot, head: RequestHead<'_>) -> bool {
+    head.upgrade.is_some() && slot.endpoint.protocol != Protocol::H2
 }
 
 /// `patience` after `began`, at the latest at `latest`.
@@ -173,11 +178,12 @@ async fn on_http1(
 /// opening itself share the connect timeout.
 async fn connection(
     slot: &Rc<Slot>,
+    head: RequestHead<'_>,
     bounds: Bounds,
     (began, until): (Instant, Instant),
-    http1_only: bool,
     reuse: bool,
 ) -> Result<Connection, CallError> {
+    let http1_only = is_http1_only(slot, head);
     let until = within(began, bounds.connect, until);
     let leave = timeout_at(until, leave(slot, bounds, http1_only, reuse));
     let (counted, _opening) = match leave.await {
@@ -190,7 +196,7 @@ async fn connection(
             });
         }
     };
-    let opened = match timeout_at(until, open(slot, counted, http1_only)).await {
+    let opened = match timeout_at(until, open(slot, head, counted)).await {
         Ok(opened) => opened,
         // A deadline that leaves less than the usual time tells nothing about the endpoint.
         Err(_) if until == bounds.deadline => return Err(CallError::Deadline),
@@ -265,10 +271,21 @@ fn at_hand(slot: &Slot, http1_only: bool, now: Instant) -> Option<Connection> {
 
 async fn open(
     slot: &Slot,
+    head: RequestHead<'_>,
     counted: OpenConnection,
-    http1_only: bool,
 ) -> Result<Connection, String> {
-    let Opened { stream, http2 } = connect::open(&slot.endpoint, http1_only).await?;
+    let http1_only = is_http1_only(slot, head);
+    let Opened { stream, http2 } = match &slot.dialer {
+        None => connect::open(&slot.endpoint, http1_only).await?,
+        Some(dialer) => Opened {
+            stream: Stream::Dialled(dialer.dial.dial(Asked {
+                upstream: &dialer.upstream,
+                method: head.method,
+                target: head.target,
+            })?),
+            http2: false,
+        },
+    };
     slot.counts().connected();
     let wire = Wire::new(stream, counted);
     if !http1_only {

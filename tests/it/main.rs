@@ -28,4 +28,5 @@ mod reload;
 mod route;
 mod tls;
 mod tour;
+mod trial;
 mod validate;

@@ -2,6 +2,7 @@
 //! it means and an example. The checks, the schema and the documentation all follow it.
 
 mod cache;
+mod cases;
 mod forward;
 mod guard;
 mod intake;
@@ -9,6 +10,7 @@ mod route;
 mod server;
 mod upstream;
 
+pub use cases::CASES;
 pub use guard::{KEY_FILE, USER_FILE};
 
 /// A table of the file.
@@ -65,6 +67,8 @@ pub enum Default {
 pub enum Shape {
     /// Any text but the empty one.
     Text,
+    /// Any text.
+    AnyText,
     /// The name of an upstream, an authenticator, a limit, a flow or a step.
     Name(Named),
     /// Between the two, in milliseconds.
@@ -124,6 +128,8 @@ pub enum Shape {
     Pairs(&'static Self),
     /// Any table, read as JSON.
     Json,
+    /// Any value, read as JSON; a text holds JSON itself.
+    JsonValue,
     /// The short way or the long one.
     Either(&'static Self, &'static Self),
 }
@@ -185,7 +191,7 @@ impl Shape {
     /// How the shape is named in the documentation and in mistakes, with its article.
     pub fn describe(&self) -> String {
         match self {
-            Self::Text => "a text".to_owned(),
+            Self::Text | Self::AnyText => "a text".to_owned(),
             Self::Name(named) => format!("the name of {}", with_article(named.word())),
             Self::Duration(..) => "a duration".to_owned(),
             Self::DurationRange => "two durations".to_owned(),
@@ -219,6 +225,7 @@ impl Shape {
             Self::List(of, _) => format!("a list of {}", of.plural()),
             Self::OneOrMany(of) => format!("{} or a list", of.describe()),
             Self::Table(_) | Self::Json => "a table".to_owned(),
+            Self::JsonValue => "JSON".to_owned(),
             Self::Named(named, _) => format!("tables, each {}", with_article(named.word())),
             Self::Tables(_) => "a list of tables".to_owned(),
             Self::Headers(of) => format!("a table of header names, each with {}", of.describe()),
@@ -362,8 +369,8 @@ pub static ROOT: Section = Section {
     ],
 };
 
-/// Every section once, in the order of the documentation.
-pub fn sections() -> Vec<&'static Section> {
+/// Every section of the file that `root` is, once, in the order of the documentation.
+pub fn sections(root: &'static Section) -> Vec<&'static Section> {
     fn visit(section: &'static Section, seen: &mut Vec<&'static Section>) {
         if seen.iter().any(|known| std::ptr::eq(*known, section)) {
             return;
@@ -376,7 +383,7 @@ pub fn sections() -> Vec<&'static Section> {
         }
     }
     let mut seen = Vec::new();
-    visit(&ROOT, &mut seen);
+    visit(root, &mut seen);
     seen
 }
 

@@ -2,9 +2,16 @@
 
 use super::*;
 
+/// The sections of every kind of file.
+fn everything() -> Vec<&'static keys::Section> {
+    let mut sections = keys::sections(&keys::ROOT);
+    sections.extend(keys::sections(&keys::CASES));
+    sections
+}
+
 #[test]
 fn every_example_of_the_catalogue_has_the_shape_that_it_explains() {
-    for section in keys::sections() {
+    for section in everything() {
         for key in section.keys {
             let mut read = Read::new(&|_| Some("0123456789abcdef0123456789abcdef".into()));
             if key.name == "include" {
@@ -35,7 +42,7 @@ fn every_example_of_the_catalogue_has_the_shape_that_it_explains() {
 
 #[test]
 fn every_default_of_the_catalogue_has_the_shape_of_its_key() {
-    for section in keys::sections() {
+    for section in everything() {
         for key in section.keys {
             let default = match key.default {
                 keys::Default::Needed | keys::Default::Words(_) => continue,
@@ -67,7 +74,7 @@ fn every_default_of_the_catalogue_has_the_shape_of_its_key() {
 
 #[test]
 fn every_choice_and_condition_names_keys_of_its_section() {
-    for section in keys::sections() {
+    for section in everything() {
         let named = section.choices.iter().flat_map(|choice| choice.keys);
         let conditions = section.keys.iter().flat_map(|key| key.with);
         for name in named.chain(conditions) {
@@ -76,49 +83,61 @@ fn every_choice_and_condition_names_keys_of_its_section() {
     }
 }
 
-/// The part of `docs/routes.md` between the marks is made from the catalogue; `UPDATE=1` makes it
+/// The part of the documentation between the marks is made from the catalogue; `UPDATE=1` makes it
 /// anew.
 #[test]
 fn the_documentation_has_every_key() {
     const BEGIN: &str = "<!-- keys: made from the catalogue -->\n";
     const END: &str = "<!-- end of keys -->";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/routes.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    let expected = format!("{before}{BEGIN}\n{}\n{END}{after}", reference());
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, &expected).unwrap();
-    } else {
-        assert!(text == expected, "run the test with UPDATE=1");
+    for (page, reference) in [
+        ("docs/routes.md", reference()),
+        ("docs/testing.md", cases_reference()),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        let expected = format!("{before}{BEGIN}\n{reference}\n{END}{after}");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &expected).unwrap();
+        } else {
+            assert!(text == expected, "{page}: run the test with UPDATE=1");
+        }
     }
 }
 
 #[test]
-fn the_schema_that_is_shipped_is_the_one_that_is_printed() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/routes.schema.json");
-    let expected = format!("{}\n", schema());
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, &expected).unwrap();
+fn the_schemas_that_are_shipped_are_those_that_are_printed() {
+    for (file, schema) in [
+        ("docs/routes.schema.json", schema()),
+        ("docs/test.schema.json", cases_schema()),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let expected = format!("{schema}\n");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &expected).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap_or_default() == expected,
+            "{file}: run the test with UPDATE=1"
+        );
     }
-    assert!(
-        std::fs::read_to_string(&path).unwrap_or_default() == expected,
-        "run the test with UPDATE=1"
-    );
 }
 
 #[test]
 fn the_schema_refers_to_what_it_defines() {
-    let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
-    let definitions = schema["$defs"].as_object().unwrap();
-    assert_eq!(
-        definitions.len() + 1,
-        keys::sections().len(),
-        "no two have one name"
-    );
-    let text = schema.to_string();
-    for part in text.split("\"#/$defs/").skip(1) {
-        let name = part.split('"').next().unwrap();
-        assert!(definitions.contains_key(name), "{name}");
+    for (schema, root) in [(schema(), &keys::ROOT), (cases_schema(), &keys::CASES)] {
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        let definitions = schema["$defs"].as_object().unwrap();
+        assert_eq!(
+            definitions.len() + 1,
+            keys::sections(root).len(),
+            "no two have one name"
+        );
+        let text = schema.to_string();
+        for part in text.split("\"#/$defs/").skip(1) {
+            let name = part.split('"').next().unwrap();
+            assert!(definitions.contains_key(name), "{name}");
+        }
     }
 }

@@ -428,7 +428,7 @@ fn a_step_can_be_another_flow_or_a_wait_or_a_list_of_calls() {
 #[test]
 fn the_defaults_of_foreach_are_those_of_the_stage() {
     use crate::orchestrate::ForeachSpec;
-    let step = keys::sections()
+    let step = keys::sections(&keys::ROOT)
         .into_iter()
         .find(|section| section.title == "steps.NAME")
         .unwrap();
