@@ -37,6 +37,7 @@ pub enum Command {
     Explain(ExplainArguments),
     Graph(GraphArguments),
     Import(ImportArguments),
+    Diff(DiffArguments),
     Test(TestArguments),
     Schema(SchemaArguments),
     Certs(CertsArguments),
@@ -312,4 +313,39 @@ pub struct SchemaArguments {
     /// The schema of *.test.toml instead
     #[arg(long)]
     pub tests: bool,
+}
+
+/// Say what a change of the file means: routes, guards, limits and upstreams gained, lost, widened
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Both files are checked first, and what they mean is compared, not their text: order, comments,
+includes, blanks and units (\"1s\", \"1000ms\") make no difference, nor does writing a default.
+
+  widened   more is admitted or trusted: a guard is gone, an address, method or path came in, a
+            limit was raised, encryption was weakened. Another condition counts too: look at it
+  narrowed  less is
+  changed, gained, lost
+            anything else
+
+Examples:
+  git show main:routes.toml > /tmp/old.toml && concertina diff /tmp/old.toml routes.toml
+  concertina diff old.toml routes.toml --json | jq '.changes[] | select(.effect == \"widened\")'
+  concertina diff old.toml routes.toml --fail-on widened")]
+pub struct DiffArguments {
+    /// The file as it was
+    pub old: PathBuf,
+    /// The file as it is to be
+    pub new: PathBuf,
+    /// The changes as JSON, for tools
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 when there is such a change
+    #[arg(long, value_enum, value_name = "EFFECT")]
+    pub fail_on: Option<FailOn>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Widened,
+    Any,
 }

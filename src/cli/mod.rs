@@ -4,6 +4,7 @@ pub mod arguments;
 mod certs;
 mod check;
 mod demo;
+mod diff;
 mod explain;
 mod graph;
 mod import;
@@ -41,6 +42,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Explain(arguments) => explain::explain(&arguments)?,
         Command::Graph(arguments) => graph::graph(&arguments)?,
         Command::Import(arguments) => import::import(&arguments)?,
+        Command::Diff(arguments) => return diff::diff(&arguments),
         Command::Test(arguments) => return test::test(&arguments),
         Command::Schema(arguments) if arguments.tests => output::line(config::cases_schema()),
         Command::Schema(_) => output::line(config::schema()),

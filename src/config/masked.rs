@@ -51,12 +51,16 @@ fn shaped(node: &Node, shape: &'static Shape) -> Json {
     }
 }
 
+/// Whether the field of this name is a credential.
+pub fn is_credential(name: &str) -> bool {
+    CREDENTIALS
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// What stands under a name that the file's author chose, such as that of a header.
 fn field(entry: &Entry) -> Json {
-    let credential = CREDENTIALS
-        .iter()
-        .any(|name| entry.key.eq_ignore_ascii_case(name));
-    if credential {
+    if is_credential(&entry.key) {
         Json::from(MASK)
     } else {
         value(&entry.node)

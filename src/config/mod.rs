@@ -12,6 +12,7 @@
 pub mod cases;
 mod check;
 mod environment;
+pub mod facts;
 mod files;
 mod findings;
 #[cfg(any(test, fuzzing))]

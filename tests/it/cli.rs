@@ -309,3 +309,47 @@ fn a_file_that_cannot_be_served_is_reported_alike_by_run_and_check() {
         stderr(&output(folder.path(), &["check", "absent.toml"]))
     );
 }
+
+const OPEN: &str =
+    "[[listen]]\naddress = '127.0.0.1:0'\n[[routes]]\npath = '/a'\nrespond = { text = 'a' }\n";
+
+#[test]
+fn diff_says_what_a_change_means_and_can_fail_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let shut = OPEN.replace("[[routes]]", "[[routes]]\nip_allow = ['192.0.2.0/24']");
+    let commented = OPEN.replace("[[routes]]", "# a comment\n[[routes]]");
+    for (name, text) in [("open", OPEN), ("shut", &shut), ("commented", &commented)] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let diff = |arguments: &[&str]| output(folder.path(), &[&["diff"], arguments].concat());
+    let same = diff(&["open", "commented", "--fail-on", "any"]);
+    assert!(same.status.success(), "{}", stderr(&same));
+    assert_eq!(stdout(&same), "the files mean the same\n");
+    let opened = diff(&["shut", "open"]);
+    assert!(opened.status.success(), "{}", stderr(&opened));
+    assert_eq!(
+        stdout(&opened),
+        "route /a\n  widened   ip_allow: [192.0.2.0/24] -> nothing (addresses: any)\n\n1 widened\n"
+    );
+    let failed = diff(&["shut", "open", "--fail-on", "widened", "--json"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_str(&stdout(&failed)).unwrap();
+    assert_eq!(report["widened"], 1);
+    assert_eq!(report["changes"][0]["kind"], "route");
+    assert_eq!(report["changes"][0]["key"], "ip_allow");
+    let shut = diff(&["open", "shut", "--fail-on", "widened"]);
+    assert!(shut.status.success(), "{}", stdout(&shut));
+    assert!(stdout(&shut).contains("narrowed"), "{}", stdout(&shut));
+    fs::write(folder.path().join("bad"), "[[listen]]\nadress = 'x'\n").unwrap();
+    let bad = diff(&["open", "bad"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(stderr(&bad).contains("bad:2:1"), "{}", stderr(&bad));
+}
+
+#[test]
+fn no_file_differs_from_itself() {
+    for file in ["routes.toml", "tests/configs/good/minimal.toml"] {
+        let same = output(repository(), &["diff", file, file, "--fail-on", "any"]);
+        assert!(same.status.success(), "{}{}", stdout(&same), stderr(&same));
+    }
+}
