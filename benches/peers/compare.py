@@ -268,7 +268,7 @@ def main():
         if missing := [it for it in wanted if it not in specs]:
             raise y.Failure(f"peers.toml has no {', '.join(missing)}")
         specs = {name: specs[name] for name in wanted}
-    y.many_files()
+    y.prepare()
     y.make_keys()
     places = y.Places(arguments.workers)
     started, before = time.monotonic(), y.machine_ticks()

@@ -323,7 +323,7 @@ class Edits:
 
     def __init__(self, gateway):
         self.gateway, self.made, self.stop = gateway, 0, threading.Event()
-        self.thread = threading.Thread(target=self.go_on)
+        self.thread = threading.Thread(target=self.go_on, daemon=True)
         self.thread.start()
 
     def go_on(self):
@@ -398,7 +398,7 @@ def main():
     wanted = arguments.only.split(",")
     if unknown := [it for it in wanted if it not in GROWTHS]:
         raise y.Failure(f"there is no growth {', '.join(unknown)}")
-    y.many_files()
+    y.prepare()
     y.make_keys()
     started = time.monotonic()
     bench = Bench(y.gateway_program(arguments.gateway), arguments.rounds, arguments.secs)

@@ -62,15 +62,22 @@ def own_network():
         except FileNotFoundError:
             return
         os.environ["YARDSTICK_NETWORK"] = "own"
-        prepare = (
+        commands = (
             "ip link set lo up && "
             "{ ip route change local 127.0.0.1 dev lo table local proto kernel scope host src 127.0.0.1 congctl cubic || true; } && "
             'exec "$@"'
         )
-        os.execvp("unshare", ["unshare", *flags, "sh", "-c", prepare, "sh", sys.executable, *sys.argv])
+        os.execvp("unshare", ["unshare", *flags, "sh", "-c", commands, "sh", sys.executable, *sys.argv])
 
 
-def many_files():
+def prepare():
+    """As many files as allowed; and whoever ends this script ends what it started, too."""
+
+    def end(number, _):
+        raise Failure(f"ended by {signal.Signals(number).name}")
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, end)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
