@@ -65,8 +65,6 @@ pub struct ReloadReport {
 #[serde(rename_all = "lowercase")]
 pub enum ReloadOutcome {
     Applied,
-    /// The file says what is served already.
-    Unchanged,
     /// It has mistakes: what was served before still is.
     Refused,
 }

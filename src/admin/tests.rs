@@ -58,7 +58,7 @@ impl Operations for Fake {
                 message: "unknown key `pth`".to_owned(),
                 remedy: Some("did you mean `path`?".to_owned()),
             }],
-            ReloadOutcome::Applied | ReloadOutcome::Unchanged => Vec::new(),
+            ReloadOutcome::Applied => Vec::new(),
         };
         ReloadReport::now(self.reload, mistakes)
     }

@@ -163,7 +163,6 @@ impl Metrics {
         let config = lock(&self.config);
         page.family(&f::RELOADS, |rows| {
             rows.counter(&["applied"], config.applied)?;
-            rows.counter(&["unchanged"], config.unchanged)?;
             rows.counter(&["refused"], config.refused)
         })?;
         page.family(&f::LAST_RELOAD_SUCCESSFUL, |rows| {

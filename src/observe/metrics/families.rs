@@ -99,7 +99,7 @@ families! {
     CERTIFICATE_EXPIRY: Gauge "concertina_certificate_expiry_timestamp" ["certificate"] Some(Unit::Seconds),
         "When a certificate that is served ends";
     RELOADS: Counter "concertina_config_reloads" ["outcome"] None,
-        "Attempts to load the file again: applied, unchanged or refused";
+        "Attempts to load the file again: applied or refused";
     LAST_RELOAD_SUCCESSFUL: Gauge "concertina_config_last_reload_successful" [] None,
         "1 when the file as it is now is served, 0 when it has mistakes and an older one is";
     LAST_RELOAD_SUCCESS: Gauge "concertina_config_last_reload_success_timestamp" [] Some(Unit::Seconds),

@@ -60,17 +60,12 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     Applied,
-    /// What was read says what is served already.
-    Unchanged,
-    Refused {
-        mistakes: usize,
-    },
+    Refused { mistakes: usize },
 }
 
 #[derive(Debug, Default)]
 struct ConfigState {
     applied: u64,
-    unchanged: u64,
     refused: u64,
     /// Seconds since 1970.
     last_success: f64,
@@ -141,11 +136,10 @@ impl Metrics {
         let mut config = lock(&self.config);
         match reload {
             Reload::Applied => config.applied += 1,
-            Reload::Unchanged => config.unchanged += 1,
             Reload::Refused { .. } => config.refused += 1,
         }
         config.mistakes = match reload {
-            Reload::Applied | Reload::Unchanged => 0,
+            Reload::Applied => 0,
             Reload::Refused { mistakes } => mistakes,
         };
         config.successful = !matches!(reload, Reload::Refused { .. });
