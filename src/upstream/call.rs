@@ -110,6 +110,9 @@ impl<'a> Call<'a> {
                     if let Some(failure) = Failure::of(error) {
                         slot.counts().failed(failure);
                     }
+                    if matches!(error, CallError::Overloaded { .. }) {
+                        self.group.overloaded();
+                    }
                     let elsewhere = matches!(error, CallError::Connect(_))
                         && connects < CONNECTS_MAX
                         && self.has_untried();

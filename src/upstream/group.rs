@@ -151,19 +151,6 @@ impl Group {
         outgoing: Outgoing,
         note: &mut CallNote,
     ) -> Result<Response, CallError> {
-        let ended = self.call_within(pools, outgoing, note).await;
-        if matches!(ended, Err(CallError::Overloaded { .. })) {
-            self.shared.overloaded.fetch_add(1, Ordering::Relaxed);
-        }
-        ended
-    }
-
-    async fn call_within(
-        &self,
-        pools: &Rc<Pools>,
-        outgoing: Outgoing,
-        note: &mut CallNote,
-    ) -> Result<Response, CallError> {
         let mut permit = self.admit()?;
         let mut call = Call::new(self, pools.local(self), outgoing, note);
         loop {
@@ -179,12 +166,18 @@ impl Group {
         }
     }
 
+    /// A call was refused for what is at work already.
+    pub(super) fn overloaded(&self) {
+        self.shared.overloaded.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn admit(&self) -> Result<Option<Permit>, CallError> {
         let Some(bound) = self.spec.max_requests else {
             return Ok(None);
         };
         let permit = Permit::take(&self.shared.at_work, bound);
         if permit.is_none() {
+            self.overloaded();
             return Err(CallError::Overloaded {
                 retry_after: OVERLOADED,
             });
