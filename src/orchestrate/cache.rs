@@ -354,9 +354,11 @@ fn may_stand_in(failure: &Failure) -> bool {
         Failure::Call(CallError::Status(status)) => {
             status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
         }
-        Failure::Call(CallError::RequestBody(_)) => false,
+        Failure::Call(CallError::RequestBody(_))
+        | Failure::Expression(_)
+        | Failure::TooManyItems { .. }
+        | Failure::Flow(_) => false,
         Failure::Call(_) => true,
-        Failure::Expression(_) | Failure::TooManyItems { .. } | Failure::Flow(_) => false,
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn forward(
         let chosen: Vec<&Answer<'_>> = match rule.on_conflict {
             FieldConflict::Append => having.collect(),
             FieldConflict::First => having.next().into_iter().collect(),
-            FieldConflict::Last => having.last().into_iter().collect(),
+            FieldConflict::Last => having.next_back().into_iter().collect(),
             FieldConflict::Error => {
                 let first = having.next();
                 if let Some(first) = first
