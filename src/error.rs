@@ -330,7 +330,9 @@ fn call(error: &CallError) -> Problem {
             bad_gateway("truncated", "A service broke off in its answer.")
         }
         CallError::Status(_) => bad_gateway("status", "A service answered with an error."),
-        CallError::Decode(_) => bad_gateway("decode", "A service answered with what is not JSON."),
+        CallError::Decode(_) => {
+            bad_gateway("decode", "A service answered with what cannot be read.")
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod media;
 mod multipart;
 mod parameters;
 mod pairs;
+mod xml;
 
 use std::borrow::Cow;
 
@@ -150,6 +151,36 @@ impl Reading {
             Self::Json => json(body),
             Self::Form => form::read(&body).and_then(json),
             Self::Multipart(boundary) => multipart::read(&body, boundary).and_then(json),
+        }
+    }
+}
+
+/// What an upstream's answer is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Json,
+    /// As `xml` says.
+    Xml,
+}
+
+impl Format {
+    /// What is asked for.
+    pub const fn accept(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "application/xml, text/xml",
+        }
+    }
+
+    /// Reads a whole answer; an empty one is null.
+    pub fn read(self, body: Bytes) -> Result<Json, Unreadable> {
+        if body.is_empty() {
+            return Ok(Json::null());
+        }
+        match self {
+            Self::Json => json(body),
+            Self::Xml => xml::read(&body).and_then(json),
         }
     }
 }

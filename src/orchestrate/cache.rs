@@ -377,7 +377,7 @@ impl Request {
         put(&context.caller.generation(call.upstream).to_be_bytes());
         put(call.upstream_name.as_bytes());
         put(call.method.as_str().as_bytes());
-        // What counts as success under one file may not under the next.
+        // What counts as success under one file may not under the next, nor be read alike.
         let accept: Vec<u8> = call
             .accept
             .iter()
@@ -385,6 +385,7 @@ impl Request {
             .flatten()
             .collect();
         put(&accept);
+        put(call.decode.accept().as_bytes());
         put(&self.salt);
         put(self.target.as_bytes());
         put(&self.body);

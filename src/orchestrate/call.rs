@@ -16,13 +16,13 @@ use super::run::FlowInput;
 use super::spec::{BodySpec, CallSpec, FlowStep, StatusRange};
 use super::state::Settled;
 use super::{Call, Local};
-use crate::decode::Content;
+use crate::decode::{Content, Format};
 use crate::exchange::path::push_component;
 use crate::exchange::{
     Body, BodyError, CallError, Exchange, Headers, Known, Outgoing, Response, trace,
 };
 use crate::expression::{Budget, EvalError, EvalErrorKind, Expression, Scope, Template, Value};
-use crate::json::{DEPTH_DEFAULT, Json};
+use crate::json::Json;
 
 /// A target at most: an upstream would refuse what is longer.
 const TARGET_BYTES_MAX: usize = 16 * 1024;
@@ -240,7 +240,7 @@ impl Request {
     }
 
     fn outgoing(self, call: &CallSpec, context: CallContext<'_>) -> Outgoing {
-        let mut headers = base_headers(context.exchange);
+        let mut headers = base_headers(context.exchange, call.decode);
         for name in &call.forward {
             forward(name, &context.exchange.headers, &mut headers);
         }
@@ -397,10 +397,10 @@ pub(super) fn forward(name: &str, from: &Headers, to: &mut Headers) {
 }
 
 /// What every call of a flow carries: where it stands in the trace, the request id, and that the
-/// answer must be JSON as it is.
-fn base_headers(exchange: &Exchange) -> Headers {
+/// answer must be as it is read.
+fn base_headers(exchange: &Exchange, decode: Format) -> Headers {
     let mut headers = Headers::with_capacity(8, 256);
-    headers.append("accept", b"application/json");
+    headers.append("accept", decode.accept().as_bytes());
     // A part is spliced as it comes; nothing here decompresses.
     headers.append("accept-encoding", b"identity");
     headers.append("traceparent", &exchange.trace.header(trace::new_span()));
@@ -453,7 +453,7 @@ async fn read(call: &CallSpec, response: Response, part_bytes: u64) -> Result<Re
         None => body.collect(part_bytes).await,
     };
     let text = collected.map_err(CallError::ResponseBody)?;
-    let body = parse(text, &headers).or_else(|error| {
+    let body = parse(text, &headers, call.decode).or_else(|error| {
         // A status accepted beside success says enough by itself: its page may be HTML.
         if status.is_success() {
             Err(error)
@@ -506,7 +506,7 @@ async fn run_inside(
     let text = answer.body.collect(context.part_bytes).await;
     let body = text
         .map_err(CallError::ResponseBody)
-        .and_then(|text| parse(text, &Headers::new()));
+        .and_then(|text| parse(text, &Headers::new(), Format::Json));
     match body {
         Ok(body) => Ok(Reply {
             status,
@@ -525,7 +525,7 @@ async fn run_inside(
     }
 }
 
-fn parse(text: Bytes, headers: &Headers) -> Result<Json, CallError> {
+fn parse(text: Bytes, headers: &Headers, decode: Format) -> Result<Json, CallError> {
     if text.is_empty() {
         return Ok(Json::null());
     }
@@ -536,7 +536,9 @@ fn parse(text: Bytes, headers: &Headers) -> Result<Json, CallError> {
             "the body is compressed, and nothing asked for that".to_owned(),
         ));
     }
-    Json::parse(text, DEPTH_DEFAULT).map_err(|error| CallError::Decode(error.to_string()))
+    decode
+        .read(text)
+        .map_err(|error| CallError::Decode(error.to_string()))
 }
 
 fn is_accepted(accept: &[StatusRange], status: StatusCode) -> bool {

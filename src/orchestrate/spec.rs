@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::plan::Plan;
+use crate::decode::Format;
 use crate::exchange::outgoing::RetrySpec;
 use crate::expression::{Expression, Template};
 
@@ -120,6 +121,8 @@ pub struct CallSpec {
     pub forward: Vec<String>,
     /// Statuses that count as success.
     pub accept: Vec<StatusRange>,
+    /// What the answer is read as.
+    pub decode: Format,
     /// Of one attempt; the upstream's where none.
     pub timeout: Option<Duration>,
     /// When and how often it is tried again; the upstream's where none.

@@ -13,7 +13,7 @@ use super::{
     BodySpec, CacheSpec, CallSpec, FlowAnswer, FlowError, FlowInput, FlowSpec, FlowStep,
     ForeachSpec, Plan, ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
 };
-use crate::decode::Content;
+use crate::decode::{Content, Format};
 use crate::exchange::{
     Body, CanonicalPath, Exchange, Headers, Peer, RequestId, TraceContext, Version,
 };
@@ -190,6 +190,7 @@ impl Draft {
                     .collect(),
                 body: self.body_spec(names),
                 forward: self.forward.iter().map(|&name| name.to_owned()).collect(),
+                decode: Format::Json,
                 accept: self
                     .accept
                     .iter()

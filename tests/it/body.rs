@@ -267,3 +267,59 @@ fn a_refusal_by_type_does_not_wait_for_the_body() {
         .send("POST /read HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Length: 100\r\n\r\n");
     client.reply().expect(415);
 }
+
+#[test]
+fn xml_is_read_as_json_and_brings_nothing_with_it() {
+    let bank = Upstream::start(|request: &Message| {
+        let path = request.first.split(' ').nth(1).unwrap();
+        let xml = match path {
+            "/fine" => "<?xml version='1.0'?>\n<a x='1'><b>&lt;1&gt;</b><b/>t</a>".to_owned(),
+            "/empty" => String::new(),
+            "/external" => {
+                "<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><a>&e;</a>".to_owned()
+            }
+            "/laughs" => "<!DOCTYPE a [<!ENTITY e 'ha'><!ENTITY f '&e;&e;'>]><a>&f;</a>".to_owned(),
+            "/entity" => "<a>&e;</a>".to_owned(),
+            "/deep" => "<a>".repeat(1 << 16),
+            "/many" => format!("<a>{}</a>", "<b/>".repeat(1 << 17)),
+            "/json" => "{}".to_owned(),
+            _ => "<a>".to_owned(),
+        };
+        Answer::with("200 OK", &[("content-type", "text/xml")], &xml)
+    });
+    let gateway = TestGateway::start(&format!(
+        r#"
+        [upstreams.bank]
+        endpoints = ["{}"]
+        [[routes]]
+        path = "/{{name}}"
+        steps.bank = {{ call = "GET bank:/{{path.name}}", decode = "xml" }}
+        response.body = "steps.bank.body"
+        "#,
+        bank.url()
+    ));
+    let read = gateway.get("/fine").expect(200);
+    assert_eq!(
+        read.text(),
+        r##"{"a":{"@x":"1","b":["<1>",""],"#text":"t"}}"##
+    );
+    let seen = bank.requests().remove(0);
+    assert_eq!(seen.header("accept"), Some("application/xml, text/xml"));
+    assert_eq!(gateway.get("/empty").expect(200).text(), "null");
+    for bad in [
+        "/external",
+        "/laughs",
+        "/entity",
+        "/deep",
+        "/many",
+        "/json",
+        "/open",
+    ] {
+        let reply = gateway.get(bad).expect(502);
+        assert_eq!(
+            reply.header("concertina-parts"),
+            Some("bank=failed;cause=decode"),
+            "{bad}"
+        );
+    }
+}

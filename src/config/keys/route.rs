@@ -441,6 +441,7 @@ static STEP: Section = Section {
             "accept = [\"2xx\", \"404\"]",
         )
         .with(CALL),
+        super::upstream::DECODE,
         key(
             "timeout",
             Shape::Duration(1, DAY),

@@ -1,6 +1,6 @@
 //! Keys of upstreams.
 
-use super::{DAY, Default, NOTHING, Section, Shape, key};
+use super::{DAY, Default, Key, NOTHING, Section, Shape, key};
 
 pub static UPSTREAM: Section = Section {
     title: "[upstreams.NAME]",
@@ -201,3 +201,14 @@ static HEALTH: Section = Section {
         ),
     ],
 };
+
+/// Of a step: how it reads what an upstream answers.
+pub const DECODE: Key = key(
+    "decode",
+    Shape::OneOf(&["json", "xml"]),
+    Default::Text("json"),
+    "What the answer is read as. XML becomes JSON: elements by name, a list where several are called the same, attributes as `@name`, \
+     text beside them as `#text`.",
+    "decode = \"xml\"",
+)
+.with(&["call"]);

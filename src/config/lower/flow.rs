@@ -10,6 +10,7 @@ use crate::config::scalars;
 use crate::config::source::Place;
 use crate::config::units;
 use crate::config::written::{Entry, Node, Reading};
+use crate::decode::Format;
 use crate::expression::{self, Names, PathName, Variable, suggest};
 use crate::orchestrate::{
     BodySpec, CacheSpec, CallSpec, FlowSpec, FlowStep, ForeachSpec, Merge, OnConflict, Plan,
@@ -327,6 +328,10 @@ impl<'a> Lowering<'a> {
                 .into_iter()
                 .filter_map(StatusRange::parse)
                 .collect(),
+            decode: match table.word("decode") {
+                "xml" => Format::Xml,
+                _ => Format::Json,
+            },
             timeout: table.duration("timeout"),
             retry: table
                 .given("retry")
