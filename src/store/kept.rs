@@ -1,15 +1,15 @@
 //! Keeps values within a bound of entries and one of bytes; what was used longest ago goes first.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-/// A bounded map that forgets what was used longest ago. Every operation costs the same on
-/// average, however much is kept.
+/// A bounded map that forgets what was used longest ago. Keys are cloned, so they should be cheap
+/// to clone; of equal keys only the one that a value was put under is held.
 #[derive(Debug)]
 pub struct Kept<K, V> {
     entries: HashMap<K, Entry<V>>,
-    /// Every use, the oldest first. One that a later use of its key follows means nothing.
-    uses: VecDeque<(K, u64)>,
+    /// Each key by the turn of its last use.
+    uses: BTreeMap<u64, K>,
     turn: u64,
     bytes: usize,
     entries_max: usize,
@@ -24,14 +24,11 @@ struct Entry<V> {
     turn: u64,
 }
 
-/// Uses that are let be before those that mean nothing are swept out.
-const USES_SPARE: usize = 64;
-
 impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     pub fn new(entries_max: usize, bytes_max: usize) -> Self {
         Self {
             entries: HashMap::new(),
-            uses: VecDeque::new(),
+            uses: BTreeMap::new(),
             turn: 0,
             bytes: 0,
             entries_max,
@@ -46,10 +43,14 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     }
 
     pub fn get(&mut self, key: &K) -> Option<&V> {
-        if self.entries.contains_key(key) {
-            self.note_use(key);
+        let entry = self.entries.get_mut(key)?;
+        // The key that came may be as large as the one that is held, so that one stays.
+        if let Some(held) = self.uses.remove(&entry.turn) {
+            self.turn += 1;
+            entry.turn = self.turn;
+            self.uses.insert(self.turn, held);
         }
-        self.entries.get(key).map(|entry| &entry.value)
+        Some(&entry.value)
     }
 
     /// Keeps a value of `bytes` bytes in the place of what was kept under its key. One that is
@@ -61,15 +62,16 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         }
         self.make_room(1, bytes);
         self.bytes += bytes;
+        self.turn += 1;
         let turn = self.turn;
-        self.entries
-            .insert(key.clone(), Entry { value, bytes, turn });
-        self.note_use(&key);
+        self.uses.insert(turn, key.clone());
+        self.entries.insert(key, Entry { value, bytes, turn });
     }
 
     pub fn remove(&mut self, key: &K) {
         if let Some(entry) = self.entries.remove(key) {
             self.bytes -= entry.bytes;
+            self.uses.remove(&entry.turn);
         }
     }
 
@@ -86,39 +88,22 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.bytes
     }
 
-    fn note_use(&mut self, key: &K) {
-        self.turn += 1;
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.turn = self.turn;
-            self.uses.push_back((key.clone(), self.turn));
-        }
-        if self.uses.len() > self.entries.len() * 2 + USES_SPARE {
-            let entries = &self.entries;
-            self.uses
-                .retain(|(key, turn)| entries.get(key).is_some_and(|entry| entry.turn == *turn));
-        }
-    }
-
     /// Forgets until so many more entries and bytes fit.
     fn make_room(&mut self, entries: usize, bytes: usize) {
         while self.entries.len() + entries > self.entries_max || self.bytes + bytes > self.bytes_max
         {
-            let Some((key, turn)) = self.uses.pop_front() else {
+            let Some((_, key)) = self.uses.pop_first() else {
                 return;
             };
-            if self
-                .entries
-                .get(&key)
-                .is_some_and(|entry| entry.turn == turn)
-            {
-                self.remove(&key);
-            }
+            self.remove(&key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -140,6 +125,29 @@ mod tests {
         assert!(kept.get(&"c").is_none(), "too large to be kept");
         kept.bound(0, 100);
         assert_eq!((kept.len(), kept.bytes()), (0, 0));
+    }
+
+    /// A key may be as large as a request's body: none may be held that nothing is kept under.
+    #[test]
+    fn no_key_is_held_but_those_of_what_is_kept() {
+        let mut kept = Kept::new(3, 100);
+        let held: Vec<Rc<str>> = (0..6).map(|_| Rc::from("a")).collect();
+        for key in &held {
+            kept.insert(Rc::clone(key), 1, 10);
+            kept.get(&Rc::from("a"));
+            kept.get(key);
+        }
+        for key in &held[..5] {
+            assert_eq!(Rc::strong_count(key), 1, "replaced");
+        }
+        let asked: Vec<Rc<str>> = (0..6).map(|_| Rc::from("a")).collect();
+        for key in &asked {
+            assert!(kept.get(key).is_some());
+            assert_eq!(Rc::strong_count(key), 1, "asked for");
+        }
+        let last = held.last().unwrap();
+        kept.insert(Rc::clone(last), 1, 101);
+        assert_eq!(Rc::strong_count(last), 1, "too large to be kept");
     }
 
     proptest! {
@@ -166,7 +174,7 @@ mod tests {
                 let together: usize = kept.entries.values().map(|entry| entry.bytes).sum();
                 prop_assert_eq!(kept.bytes(), together);
                 prop_assert!(kept.len() <= 8 && kept.bytes() <= 100);
-                prop_assert!(kept.uses.len() <= 8 * 2 + USES_SPARE);
+                prop_assert_eq!(kept.uses.len(), kept.len());
             }
         }
     }
