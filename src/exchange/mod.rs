@@ -4,6 +4,7 @@
 //! engine turns bytes into a [`Request`] and a [`Response`] into bytes, and knows nothing else.
 
 pub mod accept;
+pub mod authority;
 pub mod begin;
 pub mod body;
 pub mod caller;

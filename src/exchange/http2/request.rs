@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::Limits;
 use super::active::Active;
+use crate::exchange::authority;
 use crate::exchange::line::trim;
 use crate::exchange::{Body, BodyError, Head, Headers, Known, Request, Version};
 
@@ -23,6 +24,11 @@ type Refusal = (StatusCode, &'static str);
 const AUTHORITY: Refusal = (
     StatusCode::BAD_REQUEST,
     "the authority is missing, malformed or not the one in `Host`",
+);
+
+const QUERY: Refusal = (
+    StatusCode::BAD_REQUEST,
+    "the request target holds a byte that must be percent-encoded",
 );
 
 const LENGTH: Refusal = (
@@ -69,7 +75,7 @@ pub(super) fn understand(
         head: Head {
             method: parts.method,
             path: parts.uri.path().to_owned(),
-            query: parts.uri.query().map(str::to_owned),
+            query: query(&parts.uri)?,
             authority: authority(&parts.uri, fields.host)?,
             version: Version::Http2,
             headers: fields.headers,
@@ -139,25 +145,26 @@ fn is_number(text: &str) -> bool {
 }
 
 /// `:authority`, or `Host` where a gateway translated from HTTP/1; both only when equal
-/// (RFC 9113, 8.3.1).
+/// (RFC 9113, 8.3.1). Held to the same rules as the `Host` of HTTP/1.
 fn authority(uri: &Uri, host: Option<&HeaderValue>) -> Result<String, Refusal> {
     let host = host.map(HeaderValue::to_str).transpose();
     let host = host.map_err(|_| AUTHORITY)?;
-    match (uri.authority(), host) {
-        (Some(authority), _) if authority.as_str().contains('@') => Err(AUTHORITY),
-        (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => {
-            Err(AUTHORITY)
-        }
-        (Some(authority), _) => Ok(authority.as_str().to_owned()),
-        (None, Some(host))
-            if host
-                .parse::<http::uri::Authority>()
-                .is_ok_and(|it| !it.as_str().contains('@')) =>
-        {
-            Ok(host.to_owned())
-        }
-        (None, _) => Err(AUTHORITY),
+    let named = uri.authority().map(http::uri::Authority::as_str);
+    let authority = match (named, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => None,
+        (authority, host) => authority.or(host),
+    };
+    let authority = authority.filter(|text| authority::is_valid(text.as_bytes()));
+    authority.map(str::to_owned).ok_or(AUTHORITY)
+}
+
+/// What stands behind `?`. HTTP/1 has visible ASCII there, and upstreams may speak that.
+fn query(uri: &Uri) -> Result<Option<String>, Refusal> {
+    let query = uri.query();
+    if query.is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(QUERY);
     }
+    Ok(query.map(str::to_owned))
 }
 
 /// A request body that must keep coming.
@@ -232,5 +239,44 @@ impl http_body::Body for ClientBody {
     fn size_hint(&self) -> SizeHint {
         self.left
             .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_held_to_the_rules_of_a_host() {
+        let of = |named: Option<&'static str>, host: Option<&'static str>| {
+            let uri = named.map_or_else(Uri::default, |named| {
+                let parts = Uri::builder().scheme("http").authority(named);
+                parts.path_and_query("/").build().unwrap()
+            });
+            let host = host.map(HeaderValue::from_static);
+            authority(&uri, host.as_ref()).ok()
+        };
+        assert_eq!(of(Some("A.b:80"), None).as_deref(), Some("A.b:80"));
+        assert_eq!(of(Some("a.b"), Some("A.B")).as_deref(), Some("a.b"));
+        assert_eq!(of(None, Some("[::1]:8")).as_deref(), Some("[::1]:8"));
+        for (named, host) in [
+            (None, None),
+            (Some("a"), Some("b")),
+            (Some("a:99999"), None),
+            (Some("a;b"), None),
+            (Some("u@a"), None),
+            (None, Some("a/b")),
+            (None, Some("")),
+        ] {
+            assert_eq!(of(named, host), None, "{named:?} {host:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_what_http_1_can_carry() {
+        let of = |target: &[u8]| query(&Uri::try_from(target).unwrap());
+        assert_eq!(of(b"/").unwrap(), None);
+        assert_eq!(of(b"/?a=%C3").unwrap().as_deref(), Some("a=%C3"));
+        assert_eq!(of("/?\u{e9}".as_bytes()).unwrap_err(), QUERY);
     }
 }
