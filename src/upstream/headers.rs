@@ -121,9 +121,15 @@ fn token_or_quoted(text: &[u8]) -> (&'static [u8], Cow<'_, [u8]>) {
     (b"\"", Cow::Owned(escaped))
 }
 
-/// Whether backends commonly take the field for the client's own address or host.
+/// Whether backends commonly take the field for the client's own address or host. To those that
+/// get fields as variables (RFC 3875, 4.1.18) an underscore is a hyphen.
 fn tells_origin(name: &[u8]) -> bool {
-    name.starts_with(b"x-forwarded-") || name == b"x-real-ip"
+    let is = |byte: &u8, other: &u8| byte == other || (*byte == b'_' && *other == b'-');
+    let starts = |start: &[u8]| {
+        name.len() >= start.len() && name.iter().zip(start).all(|(byte, other)| is(byte, other))
+    };
+    name.first() == Some(&b'x')
+        && (starts(b"x-forwarded-") || (name.len() == 9 && starts(b"x-real-ip")))
 }
 
 fn wants_trailers(value: &[u8]) -> bool {
@@ -247,6 +253,8 @@ mod tests {
         ("x-forwarded-proto", "https"),
         ("x-forwarded-port", "1"),
         ("x-real-ip", "1.1.1.1"),
+        ("x_forwarded_for", "1.1.1.1"),
+        ("X_Real-IP", "1.1.1.1"),
         ("forwarded", "for=1.1.1.1"),
         ("x-request-id", "theirs"),
     ];
@@ -263,6 +271,7 @@ mod tests {
         );
         assert_eq!(all(&passed, "x-request-id"), ["id-1"]);
         assert!(passed.get("x-real-ip").is_none() && passed.get("x-forwarded-port").is_none());
+        assert!(passed.get("x_forwarded_for").is_none() && passed.get("x_real-ip").is_none());
     }
 
     #[test]
