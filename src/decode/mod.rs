@@ -132,7 +132,9 @@ impl Reading {
             return Ok(Self::Json);
         };
         if media.is_json() {
-            Ok(Self::Json)
+            is_utf8(&media)
+                .then_some(Self::Json)
+                .ok_or(Unreadable::Type)
         } else if media.is("application", "x-www-form-urlencoded") {
             Ok(Self::Form)
         } else if media.is("multipart", "form-data") {
@@ -185,6 +187,17 @@ impl Format {
     }
 }
 
+/// Whether JSON is said to be UTF-8, which it always is (RFC 8259, 8.1), or nothing. Whoever reads
+/// the same bytes by another charset, such as UTF-7, may find other members in them.
+fn is_utf8(media: &MediaType<'_>) -> bool {
+    let known = ["utf-8", "utf8", "us-ascii"];
+    match media.parameter("charset") {
+        Ok(None) => true,
+        Ok(Some(charset)) => known.iter().any(|it| charset.eq_ignore_ascii_case(it)),
+        Err(_) => false,
+    }
+}
+
 fn json(text: Bytes) -> Result<Json, Unreadable> {
     Json::parse(text, DEPTH_DEFAULT).map_err(|error| Unreadable::Malformed {
         format: "JSON",
@@ -213,6 +226,7 @@ mod tests {
             "Application/JSON; charset=utf-8",
             "application/merge-patch+json",
             "text/json",
+            "application/json; charset=\"UTF8\";",
         ] {
             assert_eq!(of(kind), Ok(Reading::Json), "{kind}");
         }
@@ -226,6 +240,8 @@ mod tests {
             "json",
             "",
             "a/b, application/json",
+            "application/json; charset=utf-7",
+            "application/json; charset=utf-8; charset=utf-16",
         ] {
             assert_eq!(of(kind), Err(Unreadable::Type), "{kind}");
         }

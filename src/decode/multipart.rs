@@ -167,6 +167,11 @@ impl Head {
                 return Err(malformed("a part has a field twice"));
             }
         }
+        // RFC 7578, 4.3: no form is nested any more, but some readers still take such parts apart.
+        let start = kind.and_then(|kind| kind.get(.."multipart/".len()));
+        if start.is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
+            return Err(malformed("a part is nested"));
+        }
         let disposition = disposition.ok_or_else(|| malformed("a part has no name"))?;
         let (name, filename) = names(disposition)?;
         Ok(Self {
@@ -342,6 +347,10 @@ mod tests {
         refused(&of(&[named, "no colon"]), "malformed");
         refused(&of(&[named, "a: b\nc: d"]), "malformed");
         refused(&of(&[named, "Content-Transfer-Encoding: base64"]), "coded");
+        refused(
+            &of(&[named, "Content-Type: Multipart/mixed; boundary=y"]),
+            "nested",
+        );
         refused(
             &of(&[named, "Content-Type: application/json"]).replace("\r\n1\r\n", "\r\n1,\r\n"),
             "not JSON",
