@@ -23,8 +23,10 @@ impl Instance {
                 TWICE
             } else if error.starts_with("number") {
                 "has a number that is too great"
-            } else {
+            } else if error.starts_with("recursion") {
                 "is nested too deeply"
+            } else {
+                "has a text with half a surrogate pair"
             };
             Violation::new("", what)
         })
@@ -105,6 +107,12 @@ mod tests {
             assert_eq!(read(text).unwrap_err().detail, TWICE, "{text}");
         }
         assert!(read("[1e999]").unwrap_err().detail.contains("number"));
+        for text in [r#"["\ud800"]"#, r#"{"\udc00":1}"#, r#"["\ud800\u0061"]"#] {
+            assert!(
+                read(text).unwrap_err().detail.contains("surrogate"),
+                "{text}"
+            );
+        }
         assert!(read(r#"[{"a":1},{"a":1}]"#).is_ok());
         let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
         assert_eq!(read(&deep).unwrap_err().detail, "is nested too deeply");
