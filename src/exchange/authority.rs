@@ -8,23 +8,20 @@ const HOST_BYTES_MAX: usize = 255;
 /// Whether it is `host [ ":" port ]` (RFC 9110, 7.2), narrower than the grammar: no user
 /// information, no percent-encoding, no sub-delims, no empty host or port.
 pub fn is_valid(authority: &[u8]) -> bool {
-    let (is_host, port) = match authority.strip_prefix(b"[") {
-        Some(rest) => {
-            let end = rest.iter().position(|&byte| byte == b']');
-            let Some((address, [_, after @ ..])) = end.and_then(|end| rest.split_at_checked(end))
-            else {
-                return false;
-            };
-            let address = std::str::from_utf8(address);
-            let is_address = address.is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
-            (is_address, after)
-        }
-        None => {
-            let end = authority.iter().position(|&byte| !is_host_byte(byte));
-            let end = end.unwrap_or(authority.len());
-            let (host, port) = authority.split_at_checked(end).unwrap_or_default();
-            ((1..=HOST_BYTES_MAX).contains(&host.len()), port)
-        }
+    let (is_host, port) = if let Some(rest) = authority.strip_prefix(b"[") {
+        let end = rest.iter().position(|&byte| byte == b']');
+        let Some((address, [_, after @ ..])) = end.and_then(|end| rest.split_at_checked(end))
+        else {
+            return false;
+        };
+        let address = std::str::from_utf8(address);
+        let is_address = address.is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
+        (is_address, after)
+    } else {
+        let end = authority.iter().position(|&byte| !is_host_byte(byte));
+        let end = end.unwrap_or(authority.len());
+        let (host, port) = authority.split_at_checked(end).unwrap_or_default();
+        ((1..=HOST_BYTES_MAX).contains(&host.len()), port)
     };
     is_host
         && match port {

@@ -23,6 +23,10 @@ use crate::exchange::{CallError, Headers};
 use crate::json::Json;
 use crate::store::Kept;
 
+/// How long equal calls are made each by itself after an answer that was not for sharing: one such
+/// answer must not turn the keeping off for a day.
+const UNSHARED_FOR: Duration = Duration::from_mins(1);
+
 /// Bytes that an entry takes beside what it holds, about.
 const ENTRY_BYTES: usize = 256;
 
@@ -315,8 +319,12 @@ impl Table {
 }
 
 impl KeptPart {
-    /// How long it is given without asking.
+    /// How long it is given without asking; of an answer that nobody else may have, how long that
+    /// is remembered.
     fn time(&self, spec: &CacheSpec) -> Duration {
+        if self.part.is_none() {
+            return spec.ttl.min(UNSHARED_FOR);
+        }
         self.allowed
             .map_or(spec.ttl, |allowed| allowed.min(spec.ttl))
     }

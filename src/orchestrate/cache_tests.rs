@@ -270,6 +270,22 @@ async fn what_is_meant_for_one_is_neither_kept_nor_shared() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_answer_that_is_private_does_not_end_the_keeping() {
+    let plan = kept(cache(3_600_000, 0));
+    let private: &'static [_] = &[("cache-control", "private")];
+    let mut backends = Backends::new(&[("/a", ok(1, "1").headers(private))]);
+    ask(&plan, &backends).await;
+    backends.turn_to(&[("/a", ok(1, "2"))]);
+    ask(&plan, &backends).await;
+    ask(&plan, &backends).await;
+    assert_eq!(calls(&backends), 3, "each asks for itself at first");
+    later(61_000).await;
+    ask(&plan, &backends).await;
+    ask(&plan, &backends).await;
+    assert_eq!(calls(&backends), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upstream_may_shorten_the_time_and_forbid_what_is_stale() {
     let plan = kept(cache(60_000, 60_000));
     let fields: &'static [_] = &[

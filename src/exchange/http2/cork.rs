@@ -197,8 +197,7 @@ mod tests {
         std::future::poll_fn(|context| cork.poll_flush(context, false))
             .await
             .unwrap();
-        let writes = cork.0.borrow().io.0.clone();
-        writes
+        cork.0.borrow().io.0.clone()
     }
 
     #[tokio::test]

@@ -140,7 +140,6 @@ impl Sending {
     }
 
     /// What comes next of the body; none when the client has reset the stream.
-    #[expect(clippy::option_option, reason = "the client's end and the body's end")]
     async fn next(&mut self, body: &mut Body) -> Option<Option<Result<Frame<Bytes>, BodyError>>> {
         poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Some(frame)),
