@@ -3,6 +3,7 @@
 
 mod cache;
 mod cases;
+mod flow;
 mod forward;
 mod guard;
 mod intake;
@@ -361,7 +362,7 @@ pub static ROOT: Section = Section {
         ),
         key(
             "flows",
-            Shape::Named(Named::Flow, &route::FLOW),
+            Shape::Named(Named::Flow, &flow::FLOW),
             NOTHING,
             "Flows, by name, for routes to use with `flow`.",
             "[flows.page]\nsteps.user = { call = \"GET users:/v1/users/{path.id}\" }",

@@ -299,12 +299,8 @@ impl Page<'_> {
         all: &[Arc<Series<C>>],
         value: impl Fn(&Series<C>) -> u64,
     ) -> fmt::Result {
-        self.family(family, |rows| {
-            for series in all {
-                let labels: Vec<_> = series.labels().collect();
-                rows.counter(&labels, value(series))?;
-            }
-            Ok(())
+        self.each(family, all, |rows, labels, series| {
+            rows.counter(labels, value(series))
         })
     }
 
@@ -314,12 +310,8 @@ impl Page<'_> {
         all: &[Arc<Series<C>>],
         value: impl Fn(&Series<C>) -> u64,
     ) -> fmt::Result {
-        self.family(family, |rows| {
-            for series in all {
-                let labels: Vec<_> = series.labels().collect();
-                rows.gauge(&labels, value(series))?;
-            }
-            Ok(())
+        self.each(family, all, |rows, labels, series| {
+            rows.gauge(labels, value(series))
         })
     }
 
@@ -329,10 +321,22 @@ impl Page<'_> {
         all: &[Arc<Series<C>>],
         value: impl Fn(&Series<C>) -> Distribution,
     ) -> fmt::Result {
+        self.each(family, all, |rows, labels, series| {
+            rows.histogram(labels, &value(series))
+        })
+    }
+
+    /// A family with a row for each of `all`.
+    fn each<C>(
+        &mut self,
+        family: &Family,
+        all: &[Arc<Series<C>>],
+        row: impl Fn(&mut Rows<'_>, &[&str], &Series<C>) -> fmt::Result,
+    ) -> fmt::Result {
         self.family(family, |rows| {
             for series in all {
                 let labels: Vec<_> = series.labels().collect();
-                rows.histogram(&labels, &value(series))?;
+                row(rows, &labels, series)?;
             }
             Ok(())
         })
