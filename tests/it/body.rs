@@ -4,17 +4,6 @@ use crate::support::client::request;
 use crate::support::message::{Message, Reply};
 use crate::support::{Answer, TestGateway, Upstream};
 
-/// Answers with the body that it got.
-fn echo() -> Upstream {
-    Upstream::start(|request: &Message| {
-        Answer::with(
-            "200 OK",
-            &[("content-type", "application/json")],
-            &String::from_utf8_lossy(&request.body),
-        )
-    })
-}
-
 /// A gateway with one upstream `echo`, and these routes.
 fn gateway(echo: &Upstream, routes: &str) -> TestGateway {
     TestGateway::start(&format!(
@@ -52,7 +41,7 @@ fn refused(reply: Reply, status: u16, kind: &str) -> serde_json::Value {
 
 #[test]
 fn a_form_is_read_as_an_object() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(&echo, READING);
     let kind = "application/x-www-form-urlencoded; charset=UTF-8";
     let read = post(
@@ -80,7 +69,7 @@ fn a_form_is_read_as_an_object() {
 
 #[test]
 fn a_multipart_form_is_read_with_its_files() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(&echo, READING);
     let kind = "multipart/form-data; boundary=----b1";
     let form = b"------b1\r\nContent-Disposition: form-data; name=\"sku\"\r\n\r\ntea\r\n\
@@ -105,7 +94,7 @@ fn a_multipart_form_is_read_with_its_files() {
 
 #[test]
 fn a_form_goes_on_as_it_came_where_nobody_reads_it() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(
         &echo,
         r#"
@@ -124,7 +113,7 @@ fn a_form_goes_on_as_it_came_where_nobody_reads_it() {
 
 #[test]
 fn what_cannot_be_read_is_told_what_can() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(&echo, READING);
     for kind in ["text/plain", "application/xml", "nonsense"] {
         let reply = post(&gateway, "/read", kind, b"{}");
@@ -168,7 +157,7 @@ fn what_cannot_be_read_is_told_what_can() {
 
 #[test]
 fn a_flow_inside_a_flow_reads_what_it_is_given_not_what_the_client_sent() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(
         &echo,
         r#"
@@ -200,7 +189,7 @@ fn a_flow_inside_a_flow_reads_what_it_is_given_not_what_the_client_sent() {
 
 #[test]
 fn a_route_takes_the_types_it_names_and_so_much_of_each() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(
         &echo,
         r#"
@@ -260,7 +249,7 @@ fn a_route_takes_the_types_it_names_and_so_much_of_each() {
 
 #[test]
 fn a_refusal_by_type_does_not_wait_for_the_body() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(&echo, READING);
     let mut client = gateway.client();
     client

@@ -5,8 +5,7 @@
 use std::fs;
 
 use crate::support::client::request;
-use crate::support::message::Message;
-use crate::support::{Answer, TestGateway, Upstream, eventually};
+use crate::support::{TestGateway, Upstream, eventually};
 
 const ORDER: &str = r##"{
     "type": "object",
@@ -18,16 +17,6 @@ const ORDER: &str = r##"{
     "additionalProperties": false,
     "$defs": { "line": { "type": "integer", "minimum": 1 } }
 }"##;
-
-fn echo() -> Upstream {
-    Upstream::start(|request: &Message| {
-        Answer::with(
-            "200 OK",
-            &[("content-type", "application/json")],
-            &String::from_utf8_lossy(&request.body),
-        )
-    })
-}
 
 /// A gateway with one upstream `echo`, a schema in `order.json`, and these routes.
 fn gateway(echo: &Upstream, routes: &str) -> TestGateway {
@@ -52,7 +41,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[test]
 fn a_body_that_fits_goes_on_as_it_came() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(&echo, PROXY);
     let odd = br#" {"sku" : "tea", "lines":[ 1e0,2 ] } "#;
     let reply = gateway.ask("POST", "/orders", &[JSON], odd).expect(200);
@@ -79,7 +68,7 @@ fn a_body_that_fits_goes_on_as_it_came() {
 
 #[test]
 fn a_body_that_does_not_fit_is_told_where_and_reaches_nobody() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(&echo, PROXY);
     let body = br#"{"sku":"SECRET","lines":[1,0,"PRIVATE"],"more":{"a":"HIDDEN"}}"#;
     let reply = gateway.ask("POST", "/orders", &[JSON], body).expect(422);
@@ -138,7 +127,7 @@ fn a_body_that_does_not_fit_is_told_where_and_reaches_nobody() {
 
 #[test]
 fn a_checked_body_that_does_not_arrive_is_not_waited_for_without_end() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let text = PROXY.to_owned() + "timeout = \"100ms\"\n";
     let gateway = gateway(&echo, &text);
     let mut client = gateway.client();
@@ -149,7 +138,7 @@ fn a_checked_body_that_does_not_arrive_is_not_waited_for_without_end() {
 
 #[test]
 fn flows_and_forms_are_checked_too_and_errors_may_be_mapped() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(
         &echo,
         r#"
@@ -183,7 +172,7 @@ fn flows_and_forms_are_checked_too_and_errors_may_be_mapped() {
 
 #[test]
 fn a_changed_schema_is_a_reload_and_a_broken_one_changes_nothing() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(&echo, PROXY);
     let ask = || {
         gateway
@@ -206,7 +195,7 @@ fn a_changed_schema_is_a_reload_and_a_broken_one_changes_nothing() {
 
 #[test]
 fn a_pattern_takes_linear_time() {
-    let echo = echo();
+    let echo = Upstream::echo();
     let gateway = gateway(
         &echo,
         r#"

@@ -147,6 +147,17 @@ struct Seen {
 }
 
 impl Upstream {
+    /// Answers with the body that it got, as JSON.
+    pub fn echo() -> Self {
+        Self::start(|request| {
+            Answer::with(
+                "200 OK",
+                &[("content-type", "application/json")],
+                &String::from_utf8_lossy(&request.body),
+            )
+        })
+    }
+
     pub fn start(script: impl Fn(&Message) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
