@@ -14,6 +14,7 @@ pub mod http2;
 pub mod id;
 pub mod known;
 pub mod line;
+pub mod margin;
 pub mod outgoing;
 pub mod path;
 pub mod trace;

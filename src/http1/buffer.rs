@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
+use crate::exchange::margin;
+
 /// Size of the buffer that all connections of a thread read into.
 const SCRATCH_BYTES: usize = 128 * 1024;
 /// A read is never offered less room than this.
@@ -94,10 +96,12 @@ impl Input {
         let mut scratch = SCRATCH.take();
         // Where nobody holds on to what was read before, the same memory is used again from its
         // start, while it is still in the processor's cache.
-        if !scratch.try_reclaim(SCRATCH_BYTES)
-            && scratch.capacity() - scratch.len() < READ_BYTES_MIN
-        {
-            scratch.reserve(SCRATCH_BYTES);
+        if !scratch.try_reclaim(SCRATCH_BYTES) && scratch.capacity() < READ_BYTES_MIN {
+            scratch.reserve(SCRATCH_BYTES + margin::IN);
+        }
+        if scratch.capacity() > SCRATCH_BYTES {
+            scratch.resize(margin::IN, 0);
+            scratch.advance(margin::IN);
         }
         let mut room = (&mut scratch).limit(limit);
         let read = pin!(stream.read_buf(&mut room)).poll(context);
@@ -133,6 +137,7 @@ impl Input {
 /// body that is not copied, then the few bytes that close it.
 #[derive(Default)]
 pub struct Output {
+    /// Begins with [`margin::OUT`] bytes that count as written, once there is anything.
     text: Vec<u8>,
     text_done: usize,
     piece: Bytes,
@@ -143,7 +148,7 @@ pub struct Output {
 
 impl Output {
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.piece.is_empty() && self.after.is_empty()
+        self.len() == 0
     }
 
     /// Whether more may be added before it is written.
@@ -153,8 +158,10 @@ impl Output {
 
     /// Where text is added. Only while [`Output::has_room`], for text comes before the piece.
     pub fn text(&mut self) -> &mut Vec<u8> {
-        if self.text.capacity() == 0 {
+        if self.text.is_empty() {
             self.text = TEXT.take();
+            self.text.extend_from_slice(&[0; margin::OUT]);
+            self.text_done = margin::OUT;
         }
         &mut self.text
     }

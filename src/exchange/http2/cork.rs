@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::exchange::margin;
+
 /// What is gathered at most: a TLS record (RFC 8446, 5.1).
 const GATHERED_MAX: usize = 16 * 1024;
 
@@ -25,6 +27,7 @@ pub(super) struct Cork<S>(Rc<RefCell<Output<S>>>);
 
 struct Output<S> {
     io: S,
+    /// Begins with [`margin::OUT`] bytes that count as written, once there is anything.
     gathered: Vec<u8>,
     /// Of these, how many are written.
     written: usize,
@@ -96,12 +99,16 @@ impl<S: AsyncWrite + Unpin> Output<S> {
         pieces: &[IoSlice<'_>],
         len: usize,
     ) -> Poll<io::Result<usize>> {
-        if self.gathered.len() + len > GATHERED_MAX {
+        if self.gathered.len() + len > GATHERED_MAX + margin::OUT {
             ready!(self.poll_written(context))?;
         }
         if self.gathered.is_empty() && len >= LARGE {
             self.unflushed = true;
             return Pin::new(&mut self.io).poll_write_vectored(context, pieces);
+        }
+        if self.gathered.is_empty() {
+            self.gathered.extend_from_slice(&[0; margin::OUT]);
+            self.written = margin::OUT;
         }
         for piece in pieces {
             self.gathered.extend_from_slice(piece);
