@@ -28,3 +28,4 @@ pub use client::{Connection, OutgoingHead, SendError, SendFailure, SendOptions};
 pub use connection::{Limits, serve};
 pub use drain::Drain;
 pub use fields::{HeadError, HeadLimits};
+pub use timer::{Timer, Wait};

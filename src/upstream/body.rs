@@ -1,22 +1,21 @@
 //! A response body that is counted and bounded until it has ended or is dropped.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 use super::facts::Failure;
 use super::pool::Slot;
 use crate::exchange::body::BodyStream;
 use crate::exchange::{Body, BodyError, Headers, Known, Response, Tunnel};
+use crate::http1::{Timer, Wait};
 
 /// How long a response body may pause.
 const STALL: Duration = Duration::from_mins(1);
@@ -81,7 +80,8 @@ pub(super) fn guarded(mut response: Response, held: Held) -> Response {
             Body::stream(Guarded {
                 inner,
                 patience: patience(&response.headers),
-                timer: None,
+                wait: Wait::default(),
+                timer: Timer::default(),
                 held: Some(held),
             })
         };
@@ -105,8 +105,8 @@ fn patience(headers: &Headers) -> Duration {
 struct Guarded {
     inner: BodyStream,
     patience: Duration,
-    /// Set only while there is something to wait for.
-    timer: Option<Pin<Box<Sleep>>>,
+    wait: Wait,
+    timer: Timer,
     /// None once the body has ended.
     held: Option<Held>,
 }
@@ -132,15 +132,11 @@ impl http_body::Body for Guarded {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let Poll::Ready(frame) = this.inner.as_mut().poll_frame(context) else {
-            let timer = this
-                .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.patience)));
-            return match timer.as_mut().poll(context) {
-                Poll::Ready(()) => this.fail(BodyError::Timeout),
-                Poll::Pending => Poll::Pending,
-            };
+            let (patience, timer) = (this.patience, &mut this.timer);
+            ready!(this.wait.poll_too_long(patience, timer, context));
+            return this.fail(BodyError::Timeout);
         };
-        this.timer = None;
+        this.wait.over();
         match frame {
             Some(Err(error)) => this.fail(error),
             Some(Ok(frame)) => {
