@@ -11,7 +11,8 @@ use crate::config::RespondBody;
 use crate::decode::Content;
 use crate::error::GatewayError;
 use crate::exchange::{
-    Body, BodyError, CallError, Caller, Exchange, Headers, Known, Outgoing, Peer, Request, Response,
+    Body, BodyError, CallError, Caller, Exchange, Headers, Known, Outgoing, Peer, Request,
+    Response, boxed,
 };
 use crate::expression::{Budget, EvalError, EvalErrorKind, Scope, Template};
 use crate::guard::Admission;
@@ -130,7 +131,8 @@ impl Turn<'_> {
                 let outgoing = self.outgoing(rewrite.as_ref(), exchange, body)?;
                 let note = notes.proxied(*upstream);
                 // Boxed: its state is large, and of no use to exchanges answered in another way.
-                Ok(Box::pin(self.calls().make(*upstream, outgoing, note)).await?)
+                let calls = self.calls();
+                Ok(boxed::pin(|| calls.make(*upstream, outgoing, note)).await?)
             }
             Action::Flow(plan) => match self.asked_for_parts(exchange) {
                 None => self.compose(plan, exchange, body, notes).await,
@@ -433,7 +435,7 @@ impl Call for Calls<'_> {
     }
 
     fn call(&self, upstream: usize, outgoing: Outgoing) -> Local<'_, Result<Response, CallError>> {
-        Box::pin(async move {
+        boxed::pin(|| async move {
             let mut note = CallNote::default();
             self.make(upstream, outgoing, &mut note).await
         })

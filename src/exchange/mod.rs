@@ -7,6 +7,7 @@ pub mod accept;
 pub mod authority;
 pub mod begin;
 pub mod body;
+pub mod boxed;
 pub mod caller;
 pub mod date;
 pub mod headers;

@@ -17,7 +17,7 @@ use super::request_body::{Link, Rest};
 use super::timer::Wait;
 use super::tunnel;
 use super::write::{Encoding, Outgoing, ResponseFacts, write_response};
-use crate::exchange::{Finish, Request, Response, Version};
+use crate::exchange::{Finish, Request, Response, Version, boxed};
 
 /// After a refusal, how much of what a client still sends is read so that it sees the answer.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
@@ -89,7 +89,7 @@ where
             let next = match next_head(&link, &mut watch).await {
                 Next::Head(head) => {
                     // Boxed: an idle connection does not pay for the size of a request at work.
-                    Box::pin(exchange(&link, head, &handler, &refuse, &watch)).await
+                    boxed::pin(|| exchange(&link, head, &handler, &refuse, &watch)).await
                 }
                 Next::Refused(status, reason) => {
                     let response = refuse(status, reason);

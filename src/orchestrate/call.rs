@@ -19,7 +19,7 @@ use super::{Call, Local};
 use crate::decode::{Content, Format};
 use crate::exchange::path::push_component;
 use crate::exchange::{
-    Body, BodyError, CallError, Exchange, Headers, Known, Outgoing, Response, trace,
+    Body, BodyError, CallError, Exchange, Headers, Known, Outgoing, Response, boxed, trace,
 };
 use crate::expression::{Budget, EvalError, EvalErrorKind, Expression, Scope, Template, Value};
 use crate::json::Json;
@@ -100,9 +100,11 @@ impl<'a> Callee<'a> {
         match self {
             Self::Upstream(call) => match &call.cache {
                 None => request.make(call, context),
-                Some(cache) => Box::pin(cached(request, call, cache, context)),
+                Some(cache) => boxed::pin(|| cached(request, call, cache, context)),
             },
-            Self::Flow(flow, scope) => Box::pin(run_inside(flow, scope, request.body, context)),
+            Self::Flow(flow, scope) => {
+                boxed::pin(|| run_inside(flow, scope, request.body, context))
+            }
         }
     }
 
@@ -172,8 +174,8 @@ impl Request {
         context: CallContext<'a>,
     ) -> Local<'a, Result<Reply, NoReply>> {
         match call.hedge {
-            None => Box::pin(self.send(call, context)),
-            Some(delay) => Box::pin(self.send_hedged(call, context, delay)),
+            None => boxed::pin(|| self.send(call, context)),
+            Some(delay) => boxed::pin(|| self.send_hedged(call, context, delay)),
         }
     }
 

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::active::{Active, ActiveStream};
 use self::cork::{Cork, Corked};
 use self::watch::{Due, Watch};
-use super::{Request, Response};
+use super::{Request, Response, boxed};
 
 /// Bytes of a response that wait for the client to read, for each stream.
 const SEND_BUFFER: usize = 256 * 1024;
@@ -197,7 +197,7 @@ async fn answer<H, F, R>(
         Err((status, reason)) => (shared.refuse)(status, reason),
         Ok(request) => {
             // Boxed: it is large, and must not be moved as often as what holds it.
-            let mut answering = Box::pin((shared.handler)(request));
+            let mut answering = boxed::pin(|| (shared.handler)(request));
             let answered = std::future::poll_fn(|context| {
                 if let Poll::Ready(response) = answering.as_mut().poll(context) {
                     return Poll::Ready(Some(response));
