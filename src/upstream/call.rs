@@ -37,7 +37,7 @@ pub(super) type Ended = Result<(Response, AtWork), CallError>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallNote {
     /// The endpoint tried last, as the file writes it.
-    pub endpoint: Option<Arc<str>>,
+    pub endpoint: Option<Rc<str>>,
     /// Attempts, the first included.
     pub attempts: u32,
 }
@@ -98,7 +98,7 @@ impl<'a> Call<'a> {
                 return Err(unavailable(self.group));
             };
             self.tried.add(index);
-            self.note.endpoint = Some(Arc::clone(&slot.endpoint.url));
+            self.note.endpoint = Some(Rc::clone(&slot.url));
             let at_work = AtWork::begin(&slot);
             let ended = self.send_to(&slot).await;
             match &ended {

@@ -21,7 +21,7 @@ pub(super) struct Endpoint {
     /// Host and port as `Host` carries them.
     pub(super) authority: Box<str>,
     /// As the file writes it.
-    pub(super) url: Arc<str>,
+    pub(super) url: String,
     pub(super) tls: Option<EndpointTls>,
     pub(super) state: Arc<EndpointState>,
 }
@@ -71,7 +71,7 @@ impl Endpoint {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             spec: spec.clone(),
             protocol,
-            url: format!("{}://{authority}", if spec.tls { "https" } else { "http" }).into(),
+            url: format!("{}://{authority}", if spec.tls { "https" } else { "http" }),
             authority: authority.into(),
             tls,
             state,
@@ -81,7 +81,7 @@ impl Endpoint {
     pub(super) fn facts(&self) -> EndpointFacts {
         let state = &self.state;
         EndpointFacts {
-            url: self.url.to_string(),
+            url: self.url.clone(),
             health: state.health.state(),
             requests: state.counts.requests(),
             in_flight: state.counts.in_flight(),

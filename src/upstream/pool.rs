@@ -62,6 +62,9 @@ pub(super) struct LocalGroup {
 /// The connections of one worker to one endpoint.
 pub(super) struct Slot {
     pub(super) endpoint: Arc<Endpoint>,
+    /// The endpoint's URL for notes on calls: a count of references of the worker's own, for each
+    /// call changes it.
+    pub(super) url: Rc<str>,
     worker: usize,
     /// None: the network.
     pub(super) dialer: Option<Dialer>,
@@ -171,6 +174,7 @@ impl Slot {
     fn new(endpoint: &Arc<Endpoint>, worker: usize, dialer: Option<Dialer>) -> Self {
         Self {
             endpoint: Arc::clone(endpoint),
+            url: endpoint.url.as_str().into(),
             worker,
             dialer,
             idle: RefCell::default(),
