@@ -105,10 +105,12 @@ impl Record {
             .as_ref()
             .and_then(|admission| admission.caller.as_ref());
         notes.worker.log.write(&observe::Record {
-            time: exchange.time.get(exchange.started),
-            request_id: exchange.id.as_str(),
+            time: exchange.time.get_last(exchange.started),
+            request_id: exchange.id.as_bytes(),
             trace_id: exchange.trace.trace_id(),
             client: exchange.client,
+            // Whoever is not trusted speaks for itself.
+            client_text: (!exchange.peer_trusted).then_some(&*exchange.peer.address_text),
             method: exchange.method.as_str(),
             scheme: exchange.scheme,
             host: &exchange.host,
@@ -198,10 +200,7 @@ impl Notes {
 
     /// Takes over what became of an answer in parts: the status that the whole would have had
     /// stands for the 200 that its head had to say.
-    fn conclude(&mut self, request_id: &str) {
-        let Some(progress) = self.progress.take() else {
-            return;
-        };
+    fn conclude(&mut self, progress: &Progress, request_id: &str) {
         let standing = progress.take_standing();
         if let Some(status) = standing.status {
             self.status = Some(status);
@@ -302,7 +301,9 @@ impl Finish for Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let duration = Instant::now().duration_since(self.exchange.started);
-        self.notes.conclude(self.exchange.id.as_str());
+        if let Some(progress) = self.notes.progress.take() {
+            self.notes.conclude(&progress, self.exchange.id.as_str());
+        }
         let notes = &self.notes;
         if notes.route.is_none() {
             notes.cells().begin();

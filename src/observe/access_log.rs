@@ -351,9 +351,10 @@ mod tests {
     fn record(path: &str) -> Record<'_> {
         Record {
             time: SystemTime::now(),
-            request_id: "1",
+            request_id: b"1",
             trace_id: 1,
             client: [127, 0, 0, 1].into(),
+            client_text: None,
             method: "GET",
             scheme: "http",
             host: "a",

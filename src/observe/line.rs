@@ -14,10 +14,14 @@ use crate::exchange::id::hex;
 pub struct Record<'a> {
     /// When the request head was there.
     pub time: SystemTime,
-    pub request_id: &'a str,
+    /// Visible ASCII without quotes and backslashes, as a [`RequestId`](crate::exchange::RequestId) is.
+    pub request_id: &'a [u8],
     pub trace_id: u128,
     /// The client's address, as trusted proxies tell it.
     pub client: IpAddr,
+    /// The same as text, where somebody has written it already.
+    pub client_text: Option<&'a str>,
+    /// A token.
     pub method: &'a str,
     pub scheme: &'a str,
     pub host: &'a str,
@@ -61,30 +65,28 @@ pub struct Part<'a> {
 pub(super) fn write_json(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>) {
     line.extend_from_slice(b"{\"time\":\"");
     clock.write(line, record.time);
-    line.extend_from_slice(b"\",\"request_id\":");
-    quoted(line, record.request_id);
-    line.extend_from_slice(b",\"trace_id\":\"");
+    line.extend_from_slice(b"\",\"request_id\":\"");
+    line.extend_from_slice(record.request_id);
+    line.extend_from_slice(b"\",\"trace_id\":\"");
     line.extend_from_slice(&hex(record.trace_id));
     line.extend_from_slice(b"\",\"client\":\"");
-    address(line, record.client);
+    client(line, record);
+    line.extend_from_slice(b"\",\"method\":\"");
+    line.extend_from_slice(record.method.as_bytes());
+    line.extend_from_slice(b"\",\"scheme\":\"");
+    line.extend_from_slice(record.scheme.as_bytes());
+    line.extend_from_slice(b"\",\"host\":\"");
+    escaped(line, record.host);
+    line.extend_from_slice(b"\",\"path\":\"");
+    escaped(line, record.path);
+    line.extend_from_slice(b"\",\"protocol\":\"");
+    line.extend_from_slice(record.protocol.as_bytes());
     line.push(b'"');
-    for (key, value) in [
-        (&b",\"method\":"[..], Some(record.method)),
-        (b",\"scheme\":", Some(record.scheme)),
-        (b",\"host\":", Some(record.host)),
-        (b",\"path\":", Some(record.path)),
-        (b",\"protocol\":", Some(record.protocol)),
-        (b",\"route\":", record.route),
-        (b",\"upstream\":", record.upstream),
-        (b",\"endpoint\":", record.endpoint),
-        (b",\"caller\":", record.caller),
-        (b",\"error\":", record.error),
-    ] {
-        if let Some(value) = value {
-            line.extend_from_slice(key);
-            quoted(line, value);
-        }
-    }
+    member(line, b",\"route\":\"", record.route);
+    member(line, b",\"upstream\":\"", record.upstream);
+    member(line, b",\"endpoint\":\"", record.endpoint);
+    member(line, b",\"caller\":\"", record.caller);
+    member(line, b",\"error\":\"", record.error);
     if let Some(status) = record.status {
         line.extend_from_slice(b",\"status\":");
         decimal(line, u64::from(status));
@@ -102,6 +104,15 @@ pub(super) fn write_json(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
         write_json_parts(line, record.parts);
     }
     line.extend_from_slice(b"}\n");
+}
+
+/// Appends a text with its key, which brings the quote that opens it; nothing where there is none.
+fn member(line: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
+    if let Some(value) = value {
+        line.extend_from_slice(key);
+        escaped(line, value);
+        line.push(b'"');
+    }
 }
 
 fn write_json_parts(line: &mut Vec<u8>, parts: &[Part<'_>]) {
@@ -132,7 +143,7 @@ fn write_json_parts(line: &mut Vec<u8>, parts: &[Part<'_>]) {
 pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>) {
     clock.write(line, record.time);
     line.push(b' ');
-    address(line, record.client);
+    client(line, record);
     line.extend_from_slice(b" \"");
     for (text, end) in [
         (record.method, " "),
@@ -156,18 +167,11 @@ pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
     if record.aborted {
         line.extend_from_slice(b" aborted");
     }
-    for (key, value) in [
-        (&b" route="[..], record.route),
-        (b" upstream=", record.upstream),
-        (b" endpoint=", record.endpoint),
-        (b" caller=", record.caller),
-        (b" error=", record.error),
-    ] {
-        if let Some(value) = value {
-            line.extend_from_slice(key);
-            quoted(line, value);
-        }
-    }
+    member(line, b" route=\"", record.route);
+    member(line, b" upstream=\"", record.upstream);
+    member(line, b" endpoint=\"", record.endpoint);
+    member(line, b" caller=\"", record.caller);
+    member(line, b" error=\"", record.error);
     for part in record.parts {
         line.extend_from_slice(b" part=\"");
         escaped(line, part.name);
@@ -181,9 +185,9 @@ pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
         millis(line, part.duration);
         line.extend_from_slice(b"ms\"");
     }
-    line.extend_from_slice(b" id=");
-    quoted(line, record.request_id);
-    line.extend_from_slice(b" trace=");
+    line.extend_from_slice(b" id=\"");
+    line.extend_from_slice(record.request_id);
+    line.extend_from_slice(b"\" trace=");
     line.extend_from_slice(&hex(record.trace_id));
     line.push(b'\n');
 }
@@ -237,12 +241,41 @@ fn quoted(line: &mut Vec<u8>, text: &str) {
 
 /// `text` as the inside of a JSON string, on one line and harmless in a terminal.
 fn escaped(line: &mut Vec<u8>, text: &str) {
-    let plain = |byte: u8| matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~');
-    // No early end, so that many bytes are looked at at once: nearly every text is plain.
-    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+    // Nearly every text is.
+    if is_plain(text.as_bytes()) {
         line.extend_from_slice(text.as_bytes());
-        return;
+    } else {
+        escape(line, text);
     }
+}
+
+/// Whether `text` is visible ASCII and spaces, without quotes and backslashes.
+fn is_plain(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some((word, after)) = rest.split_first_chunk() {
+        if !is_plain_word(u64::from_le_bytes(*word)) {
+            return false;
+        }
+        rest = after;
+    }
+    let spaces = u64::from_ne_bytes([b' '; 8]);
+    let rest = rest.iter();
+    is_plain_word(rest.fold(spaces, |word, byte| word << 8 | u64::from(*byte)))
+}
+
+/// Eight bytes at once: each test sets the highest bit of a byte that fails it.
+const fn is_plain_word(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const fn holding(word: u64, byte: u8) -> u64 {
+        let others = word ^ (ONES * byte as u64);
+        others.wrapping_sub(ONES) & !others
+    }
+    let below_space = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    let quoting = holding(word, b'"') | holding(word, b'\\');
+    (word | below_space | quoting | holding(word, 0x7f)) & (ONES << 7) == 0
+}
+
+fn escape(line: &mut Vec<u8>, text: &str) {
     let mut encoded = [0; 4];
     for character in text.chars() {
         match character {
@@ -268,13 +301,27 @@ const fn is_hidden(character: char) -> bool {
         | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+fn client(line: &mut Vec<u8>, record: &Record<'_>) {
+    match record.client_text {
+        Some(text) => line.extend_from_slice(text.as_bytes()),
+        None => address(line, record.client),
+    }
+}
+
 fn address(line: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            for (octet, end) in [(a, &b"."[..]), (b, b"."), (c, b"."), (d, b"")] {
-                decimal(line, u64::from(octet));
-                line.extend_from_slice(end);
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    line.push(b'.');
+                }
+                if octet >= 100 {
+                    line.push(b'0' + octet / 100);
+                }
+                if octet >= 10 {
+                    line.push(b'0' + octet / 10 % 10);
+                }
+                line.push(b'0' + octet % 10);
             }
         }
         IpAddr::V6(address) => {
@@ -285,6 +332,10 @@ fn address(line: &mut Vec<u8>, address: IpAddr) {
 }
 
 fn decimal(line: &mut Vec<u8>, value: u64) {
+    if let digit @ 0..=9 = value {
+        line.push(b'0' + digit as u8);
+        return;
+    }
     let mut digits = [0; 20];
     let mut rest = value;
     let mut length = 0;
@@ -301,10 +352,10 @@ fn decimal(line: &mut Vec<u8>, value: u64) {
 
 /// Milliseconds with three decimals: `12.345`.
 fn millis(line: &mut Vec<u8>, duration: Duration) {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    decimal(line, micros / 1000);
+    let millis = duration.as_secs().saturating_mul(1000);
+    decimal(line, millis.saturating_add(duration.subsec_millis().into()));
     line.push(b'.');
-    three_digits(line, (micros % 1000) as u32);
+    three_digits(line, duration.subsec_micros() % 1000);
 }
 
 fn three_digits(line: &mut Vec<u8>, value: u32) {
@@ -322,9 +373,10 @@ mod tests {
     fn record<'a>(path: &'a str, parts: &'a [Part<'a>]) -> Record<'a> {
         Record {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_785_586_400_012),
-            request_id: "0af7",
+            request_id: b"0af7",
             trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
             client: [192, 0, 2, 10].into(),
+            client_text: None,
             method: "GET",
             scheme: "https",
             host: "api.example.com",
@@ -413,6 +465,23 @@ mod tests {
             let text = String::from_utf8(line).unwrap();
             prop_assert_eq!(text.lines().count(), 1);
             prop_assert!(!text.trim_end_matches('\n').chars().any(is_hidden));
+        }
+
+        #[test]
+        fn what_is_plain_is_found_eight_bytes_at_a_time(text in "[ -~]{0,40}", odd: u8, at: usize) {
+            let mut bytes: Vec<u8> = text.into_bytes();
+            bytes.retain(|byte| !matches!(byte, b'"' | b'\\'));
+            prop_assert!(is_plain(&bytes));
+            let fine = matches!(odd, b' '..=b'~' if odd != b'"' && odd != b'\\');
+            bytes.insert(at % (bytes.len() + 1), odd);
+            prop_assert_eq!(is_plain(&bytes), fine);
+        }
+
+        #[test]
+        fn addresses_are_written_as_the_standard_library_does(octets: [u8; 4]) {
+            let mut line = Vec::new();
+            address(&mut line, octets.into());
+            prop_assert_eq!(String::from_utf8(line).unwrap(), IpAddr::from(octets).to_string());
         }
 
         #[test]
