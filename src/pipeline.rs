@@ -286,7 +286,12 @@ impl Turn<'_> {
         let scope = self.scope(exchange);
         let target = proxied_target(rewrite, exchange, &scope)?;
         let set = fields(&self.route.headers, &scope)?;
-        let mut headers = for_upstream(exchange, exchange.peer_trusted);
+        let given = if self.route.reads_late() {
+            exchange.headers.clone()
+        } else {
+            std::mem::take(&mut exchange.headers)
+        };
+        let mut headers = for_upstream(given, exchange, exchange.peer_trusted);
         for name in &self.route.remove_headers {
             headers.remove(name);
         }

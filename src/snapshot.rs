@@ -205,6 +205,11 @@ impl Route {
         }
     }
 
+    /// Whether an expression of the route reads the request after it was sent on.
+    pub const fn reads_late(&self) -> bool {
+        !(self.response_headers.is_empty() && self.on_error.is_empty())
+    }
+
     fn build(
         spec: &RouteSpec,
         authenticators: &Authenticators,

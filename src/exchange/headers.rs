@@ -38,6 +38,8 @@ impl Field {
 pub struct Headers {
     text: Vec<u8>,
     fields: Vec<Field>,
+    /// A bit for each known name that a field was ever appended under.
+    seen: u32,
 }
 
 /// What is wrong with a received field line.
@@ -70,6 +72,7 @@ impl Headers {
         Self {
             text: Vec::with_capacity(bytes),
             fields: Vec::with_capacity(fields),
+            seen: 0,
         }
     }
 
@@ -110,7 +113,13 @@ impl Headers {
 
     /// Every value of a known name, in order.
     pub fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.fields
+        // Most names that are asked for are not there.
+        let fields = if self.may_hold(known) {
+            self.fields.as_slice()
+        } else {
+            &[]
+        };
+        fields
             .iter()
             .filter(move |field| field.known == known)
             .map(|field| self.value_of(field))
@@ -157,8 +166,21 @@ impl Headers {
 
     /// Replaces all values of a known field by one.
     pub fn put(&mut self, known: Known, value: &[u8]) {
-        self.fields.retain(|field| field.known != known);
+        if self.may_hold(known) {
+            self.fields.retain(|field| field.known != known);
+        }
         self.add(known, [value]);
+    }
+
+    /// Writes over the value of the last field of a known name, which has as many bytes.
+    pub fn fill(&mut self, known: Known, value: &[u8]) {
+        let field = self.fields.iter().rfind(|field| field.known == known);
+        let start = field.map_or(self.text.len(), Field::value_start);
+        let place = self.text.get_mut(start..start + value.len());
+        debug_assert!(place.is_some() && is_value(value), "{known:?}");
+        if let Some(place) = place {
+            place.copy_from_slice(value);
+        }
     }
 
     /// Appends a field of unknown origin, checked, and says which it is.
@@ -287,27 +309,18 @@ impl Headers {
         out.extend_from_slice(self.text.get(run).unwrap_or_default());
     }
 
-    /// Appends those fields of `other` that `pass`: known name, name in lower case, value.
-    pub fn append_from(&mut self, other: &Self, mut pass: impl FnMut(Known, &[u8], &[u8]) -> bool) {
-        let mut run = 0..0;
-        for field in &other.fields {
-            if !pass(field.known, other.name_of(field), other.value_of(field)) {
-                continue;
-            }
-            let start = field.start as usize;
-            if start != run.end {
-                self.text
-                    .extend_from_slice(other.text.get(run).unwrap_or_default());
-                run = start..start;
-            }
-            // Heads are capped far below 4 GiB by the listener's limits.
-            if let Ok(start) = u32::try_from(self.text.len() + start - run.start) {
-                self.fields.push(Field { start, ..*field });
-            }
-            run.end = field.end();
-        }
-        self.text
-            .extend_from_slice(other.text.get(run).unwrap_or_default());
+    /// Appends every field of `other`.
+    pub fn append_all(&mut self, other: &Self) {
+        // Heads are capped far below 4 GiB by the listener's limits.
+        let Ok(start) = u32::try_from(self.text.len()) else {
+            return;
+        };
+        self.text.extend_from_slice(&other.text);
+        self.fields.extend(other.fields.iter().map(|field| Field {
+            start: start.saturating_add(field.start),
+            ..*field
+        }));
+        self.seen |= other.seen;
     }
 
     fn push(&mut self, name: &[u8], value: &[u8]) {
@@ -354,7 +367,12 @@ impl Headers {
             name_len,
             known,
         });
+        self.seen |= bit(known);
         known
+    }
+
+    const fn may_hold(&self, known: Known) -> bool {
+        self.seen & bit(known) != 0
     }
 
     fn name_of(&self, field: &Field) -> &[u8] {
@@ -368,6 +386,10 @@ impl Headers {
     fn value_of(&self, field: &Field) -> &[u8] {
         slice(&self.text, field.value_start(), field.value_len as usize)
     }
+}
+
+const fn bit(known: Known) -> u32 {
+    1 << known as u8
 }
 
 impl From<&http::HeaderMap> for Headers {

@@ -177,6 +177,17 @@ pub struct Peer {
     pub tls: Option<TlsFacts>,
     /// The bound on a request body, in bytes, where the route states none.
     pub body_bytes: u64,
+    /// What upstreams were told of its first request; usually the same holds for those after it.
+    pub told: OnceLock<Told>,
+}
+
+/// The fields that tell an upstream where a request came from, with what they depend on.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub authority: Box<str>,
+    pub version: Version,
+    pub id_len: usize,
+    pub headers: Headers,
 }
 
 /// What the TLS handshake told.
@@ -201,6 +212,7 @@ impl Peer {
             local,
             tls,
             body_bytes,
+            told: OnceLock::new(),
         }
     }
 

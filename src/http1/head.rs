@@ -36,6 +36,9 @@ pub struct ResponseHead {
     pub upgrade: Option<String>,
 }
 
+/// Room for what is added to a request on its way, so that its fields need not move.
+const ADDED_BYTES: usize = 320;
+
 /// Reads one request head. What it has consumed it holds, so no byte is looked at twice.
 pub struct RequestParser {
     lines: Lines,
@@ -76,7 +79,8 @@ impl RequestParser {
             } else {
                 check_line(line, self.line_bytes)?;
                 self.start = Some(request_line(line)?);
-                self.fields.headers = Headers::with_capacity(16, rest.len().min(2048));
+                let bytes = rest.len().min(2048) + ADDED_BYTES;
+                self.fields.headers = Headers::with_capacity(24, bytes);
             }
         }
         parse_fields(&mut self.lines, &mut self.fields, input, at)

@@ -4,18 +4,12 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::exchange::line::is_token;
-use crate::exchange::{Exchange, Headers, Known, trace};
+use crate::exchange::{Exchange, Headers, Known, Told, trace};
 
 /// The gateway's name in `Via` (RFC 9110, 7.6.3): a pseudonym, so that it tells nothing.
 const PSEUDONYM: &[u8] = b"concertina";
 
-/// Bytes that the added fields commonly need.
-const ADDED_BYTES: usize = 448;
-
-/// How many fields are added at most.
-const ADDED: usize = 9;
-
-/// The fields of `exchange` as they go on to an upstream.
+/// `headers`, which came with `exchange`, as they go on to an upstream.
 ///
 /// Left out: hop-by-hop fields and those that `Connection` lists (RFC 9110, 7.6.1), `Host` and
 /// `Content-Length`, which are written anew, `Expect`, which the gateway itself meets, and a
@@ -23,16 +17,25 @@ const ADDED: usize = 9;
 /// (`Forwarded`, `X-Forwarded-*`, `X-Real-IP`) is kept only from a `trusted` peer. Added:
 /// `X-Forwarded-For`, `-Proto` and `-Host`, `Forwarded` (RFC 7239), `X-Request-Id`, `traceparent`
 /// with a span of its own, and `Via`. `TE: trailers` stays, for trailers pass.
-pub fn for_upstream(exchange: &Exchange, trusted: bool) -> Headers {
-    let given = &exchange.headers;
-    let mut headers = Headers::with_capacity(given.len() + ADDED, given.bytes() + ADDED_BYTES);
-    let listed = Listed::of(given);
-    let mut trailers = false;
-    headers.append_from(given, |known, name, value| match known {
-        Known::Te => {
-            trailers |= wants_trailers(value);
-            false
-        }
+pub fn for_upstream(mut headers: Headers, exchange: &Exchange, trusted: bool) -> Headers {
+    let before = trusted.then(|| Before::of(&headers));
+    remove(&mut headers, exchange, trusted);
+    match before {
+        Some(before) => add(&mut headers, exchange, &before),
+        None => add_told(&mut headers, exchange),
+    }
+    headers
+}
+
+/// Leaves out what does not cross.
+fn remove(headers: &mut Headers, exchange: &Exchange, trusted: bool) {
+    let listed = listed(headers);
+    let is_listed = |name: &[u8]| {
+        let mut listed = listed.iter();
+        listed.any(|listed| listed.eq_ignore_ascii_case(name))
+    };
+    let trailers = headers.all_known(Known::Te).any(wants_trailers);
+    headers.retain(|known, name| match known {
         Known::Host
         | Known::ContentLength
         | Known::Expect
@@ -43,58 +46,98 @@ pub fn for_upstream(exchange: &Exchange, trusted: bool) -> Headers {
         | Known::XForwardedHost
         | Known::XForwardedProto => false,
         Known::Tracestate => exchange.trace.parent_id.is_some(),
-        Known::Other => (trusted || !tells_origin(name)) && !listed.has(name),
-        _ => !known.is_hop_by_hop() && !listed.has(name),
+        Known::Other => (trusted || !tells_origin(name)) && !is_listed(name),
+        _ => !known.is_hop_by_hop() && !is_listed(name),
     });
     if trailers {
         // What is left of `TE` is the one thing that is true of every hop of ours.
-        headers.append("te", b"trailers");
+        headers.add(Known::Te, [b"trailers"]);
     }
-    add_origin(&mut headers, exchange, trusted);
-    add_identity(&mut headers, exchange);
-    let version = exchange.version.as_str().as_bytes();
-    headers.add(Known::Via, [version, b" ", PSEUDONYM]);
-    headers
 }
 
-/// Adds what ties a call to the request that caused it: `X-Request-Id`, and `traceparent` with a
-/// span of its own.
-fn add_identity(headers: &mut Headers, exchange: &Exchange) {
-    headers.add(Known::XRequestId, [exchange.id.as_bytes()]);
-    let parent = exchange.trace.header(trace::new_span());
-    headers.add(Known::Traceparent, [&parent]);
+/// Adds what a peer that is not trusted cannot change: for all requests of a connection to one
+/// host that is the same, but for what names the request itself.
+fn add_told(headers: &mut Headers, exchange: &Exchange) {
+    let (id, told) = (exchange.id.as_bytes(), &exchange.peer.told);
+    let told = told.get_or_init(|| {
+        let mut headers = Headers::new();
+        add(&mut headers, exchange, &Before::default());
+        Told {
+            authority: exchange.authority.as_str().into(),
+            version: exchange.version,
+            id_len: id.len(),
+            // Without the room to grow: it stays as long as the connection.
+            headers: headers.clone(),
+        }
+    });
+    let same = *told.authority == *exchange.authority
+        && told.version == exchange.version
+        && told.id_len == id.len();
+    if !same {
+        return add(headers, exchange, &Before::default());
+    }
+    headers.append_all(&told.headers);
+    headers.fill(Known::XRequestId, id);
+    headers.fill(Known::Traceparent, &traceparent(exchange));
 }
 
-fn add_origin(headers: &mut Headers, exchange: &Exchange, trusted: bool) {
-    let (peer, given) = (exchange.peer.address_text.as_bytes(), &exchange.headers);
-    let before = list(given, Known::XForwardedFor, trusted);
-    headers.add(Known::XForwardedFor, [&before, peer]);
+/// `traceparent` with a span of its own.
+fn traceparent(exchange: &Exchange) -> [u8; 55] {
+    exchange.trace.header(trace::new_span())
+}
+
+/// Adds what tells where a request came from, and what ties the call to it.
+fn add(headers: &mut Headers, exchange: &Exchange, before: &Before) {
+    let peer = exchange.peer.address_text.as_bytes();
+    headers.add(Known::XForwardedFor, [&before.forwarded_for, peer]);
 
     headers.add(Known::XForwardedProto, [exchange.scheme.as_bytes()]);
 
     let authority = exchange.authority.as_bytes();
-    let host = given.known(Known::XForwardedHost).filter(|_| trusted);
-    headers.add(Known::XForwardedHost, [host.unwrap_or(authority)]);
+    let host = before.host.as_deref().unwrap_or(authority);
+    headers.add(Known::XForwardedHost, [host]);
 
-    let before = list(given, Known::Forwarded, trusted);
     let (open, close): (&[u8], &[u8]) = match exchange.peer.address.ip().to_canonical() {
         IpAddr::V4(_) => (b"for=", b";host="),
         IpAddr::V6(_) => (b"for=\"[", b"]\";host="),
     };
     let (quote, host) = token_or_quoted(authority);
-    let proto = exchange.peer.scheme().as_bytes();
+    let (before, proto) = (&before.forwarded, exchange.peer.scheme().as_bytes());
     headers.add(
         Known::Forwarded,
         [
-            &before, open, peer, close, quote, &host, quote, b";proto=", proto,
+            before, open, peer, close, quote, &host, quote, b";proto=", proto,
         ],
     );
+
+    headers.add(Known::XRequestId, [exchange.id.as_bytes()]);
+    headers.add(Known::Traceparent, [&traceparent(exchange)]);
+    let version = exchange.version.as_str().as_bytes();
+    headers.add(Known::Via, [version, b" ", PSEUDONYM]);
 }
 
-/// What a trusted peer told, with a comma behind it: the list goes on.
-fn list(given: &Headers, known: Known, trusted: bool) -> Vec<u8> {
+/// What a trusted peer told of the hops before it.
+#[derive(Default)]
+struct Before {
+    forwarded_for: Vec<u8>,
+    host: Option<Vec<u8>>,
+    forwarded: Vec<u8>,
+}
+
+impl Before {
+    fn of(given: &Headers) -> Self {
+        Self {
+            forwarded_for: list(given, Known::XForwardedFor),
+            host: given.known(Known::XForwardedHost).map(<[u8]>::to_vec),
+            forwarded: list(given, Known::Forwarded),
+        }
+    }
+}
+
+/// All values of a field, with a comma behind each: the list goes on.
+fn list(given: &Headers, known: Known) -> Vec<u8> {
     let mut before = Vec::new();
-    for given in given.all_known(known).filter(|_| trusted) {
+    for given in given.all_known(known) {
         before.extend_from_slice(given);
         before.extend_from_slice(b", ");
     }
@@ -138,26 +181,11 @@ fn wants_trailers(value: &[u8]) -> bool {
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// The names that `Connection` lists.
-struct Listed<'a>(Vec<&'a [u8]>);
-
-impl<'a> Listed<'a> {
-    fn of(headers: &'a Headers) -> Self {
-        let fields = headers.all_known(Known::Connection);
-        let names = fields.flat_map(|value| value.split(|&byte| byte == b','));
-        Self(
-            names
-                .map(<[u8]>::trim_ascii)
-                .filter(|name| !name.is_empty())
-                .collect(),
-        )
-    }
-
-    fn has(&self, name: &[u8]) -> bool {
-        self.0
-            .iter()
-            .any(|listed| listed.eq_ignore_ascii_case(name))
-    }
+/// The names that `Connection` lists. The engines take the field out, so there are none mostly.
+fn listed(headers: &Headers) -> Vec<Box<[u8]>> {
+    let fields = headers.all_known(Known::Connection);
+    let names = fields.flat_map(|value| value.split(|&byte| byte == b','));
+    names.map(|name| name.trim_ascii().into()).collect()
 }
 
 #[cfg(test)]
@@ -199,6 +227,10 @@ mod tests {
         }
     }
 
+    fn crossed(exchange: &Exchange, trusted: bool) -> Headers {
+        for_upstream(exchange.headers.clone(), exchange, trusted)
+    }
+
     fn all(headers: &Headers, name: &str) -> Vec<String> {
         headers
             .get_all(name)
@@ -225,7 +257,7 @@ mod tests {
             ("accept", "*/*"),
             ("via", "1.0 fred"),
         ]);
-        let passed = for_upstream(&given, false);
+        let passed = crossed(&given, false);
         let names: Vec<&str> = passed.iter().map(|(_, name, _)| name).collect();
         assert_eq!(
             names,
@@ -261,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_a_stranger_says_about_the_origin_is_dropped() {
-        let passed = for_upstream(&exchange(SPOOFED), false);
+        let passed = crossed(&exchange(SPOOFED), false);
         assert_eq!(all(&passed, "x-forwarded-for"), ["2001:db8::1"]);
         assert_eq!(all(&passed, "x-forwarded-host"), ["shop.example:8443"]);
         assert_eq!(all(&passed, "x-forwarded-proto"), ["http"]);
@@ -276,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_a_trusted_peer_says_is_continued() {
-        let passed = for_upstream(&exchange(SPOOFED), true);
+        let passed = crossed(&exchange(SPOOFED), true);
         assert_eq!(
             all(&passed, "x-forwarded-for"),
             ["1.1.1.1, 2.2.2.2, 2001:db8::1"]
@@ -288,16 +320,39 @@ mod tests {
     }
 
     #[test]
+    fn what_one_request_told_does_not_stand_for_another() {
+        let mut given = exchange(&[("accept", "*/*")]);
+        let first = crossed(&given, false);
+        let ids = ["id-2", "id-3", "another"].map(|id| RequestId::given(id.as_bytes()));
+        for (id, authority) in ids
+            .into_iter()
+            .zip(["shop.example:8443", "b", "shop.example:8443"])
+        {
+            given.authority = authority.to_owned();
+            given.id = id.clone();
+            given.trace = TraceContext::of(None);
+            let next = crossed(&given, false);
+            let names = |headers: &Headers| headers.iter().map(|it| it.0).collect::<Vec<_>>();
+            assert_eq!(names(&next), names(&first));
+            assert_eq!(all(&next, "x-request-id"), [id.as_str()]);
+            assert_eq!(all(&next, "x-forwarded-host"), [authority]);
+            let (own, trace) = (&all(&next, "traceparent")[0], given.trace.trace_id());
+            assert!(own.starts_with(&format!("00-{trace:032x}-")), "{own}");
+            assert_ne!(own, &all(&first, "traceparent")[0]);
+        }
+    }
+
+    #[test]
     fn a_trace_goes_on_and_a_broken_one_starts_anew() {
         let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let passed = for_upstream(
+        let passed = crossed(
             &exchange(&[("traceparent", given), ("tracestate", "a=1")]),
             false,
         );
         let parent = &all(&passed, "traceparent")[0];
         assert!(parent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && parent != given);
         assert_eq!(all(&passed, "tracestate"), ["a=1"]);
-        let passed = for_upstream(
+        let passed = crossed(
             &exchange(&[("traceparent", "nonsense"), ("tracestate", "a=1")]),
             false,
         );
