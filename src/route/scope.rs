@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
-use super::table::Params;
+use super::params::Params;
 use crate::exchange::path::{decode_component, decode_form};
 use crate::exchange::{Caller, Exchange, Headers, Known};
 use crate::expression::{EvalError, EvalErrorKind, Key, Map, RequestField, Scope, Value, Variable};

@@ -1,9 +1,11 @@
 //! Finds the one route for host, method and path; says why when there is none.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use http::Method;
 
+use super::params::Params;
 use super::pattern::{HostPattern, PathPattern, Segment};
 use crate::exchange::CanonicalPath;
 
@@ -21,17 +23,39 @@ pub struct Entry {
     pub priority: i64,
 }
 
-/// The parameters of a match: where each stands in the canonical path, in the pattern's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Params(Vec<(u32, u32)>);
+/// Hashes with a few instructions. Only names out of the file are kept under its hashes, so nobody
+/// can make them collide by what he asks for.
+#[derive(Debug, Default)]
+struct Quick(u64);
 
-impl Params {
-    /// The text of parameter `index`, percent-encoded as it stands in `path`.
-    pub fn get<'a>(&self, index: usize, path: &'a CanonicalPath) -> Option<&'a str> {
-        let (start, end) = *self.0.get(index)?;
-        path.as_str().get(start as usize..end as usize)
+impl Quick {
+    const fn mix(&mut self, word: u64) {
+        // The multiplier is that of a linear congruential generator (Steele and Vigna, 2021).
+        let product = (self.0 ^ word) as u128 * 0xd134_2543_de82_ef95;
+        self.0 = (product >> 64) as u64 ^ product as u64;
     }
 }
+
+impl Hasher for Quick {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        let rest = rest
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
+        self.mix(rest ^ (bytes.len() as u64) << 56);
+    }
+
+    fn write_u8(&mut self, _end_of_text: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Names<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
 /// Why no route answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +80,7 @@ pub struct Conflict {
 /// with `when` before one without, then one with `methods` before one without.
 #[derive(Debug, Default)]
 pub struct Table {
-    exact: HashMap<String, Tree>,
+    exact: Names<String, Tree>,
     /// Longest suffix first.
     suffixes: Vec<(String, Tree)>,
     any: Tree,
@@ -73,7 +97,7 @@ struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, Node>,
+    literals: Names<Box<str>, Node>,
     parameter: Option<Box<Node>>,
     /// Routes whose pattern ends here, in order of preference.
     here: Vec<usize>,
@@ -306,18 +330,18 @@ impl<F: FnMut(usize, &Params) -> bool> Search<'_, F> {
         if let Some(child) = &node.parameter
             && !segment.is_empty()
         {
-            self.params.0.push((at as u32, end as u32));
+            self.params.push(at, end);
             if self.walk(child, end + 1) {
                 return true;
             }
-            self.params.0.pop();
+            self.params.pop();
         }
         if node.tail.is_empty() {
             return false;
         }
-        self.params.0.push((at as u32, path.len() as u32));
+        self.params.push(at, path.len());
         let over = self.offer(&node.tail);
-        self.params.0.pop();
+        self.params.pop();
         over
     }
 
@@ -416,9 +440,7 @@ mod tests {
         let path = CanonicalPath::new(path.to_owned()).unwrap();
         let method: Method = method.parse().unwrap();
         let (index, params) = table.find(host, &method, &path, |_, _| true)?;
-        let params = (0..params.0.len())
-            .map(|at| params.get(at, &path).unwrap().to_owned())
-            .collect();
+        let params = params.all(&path).map(str::to_owned).collect();
         Ok((index, params))
     }
 
