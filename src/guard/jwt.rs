@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,11 +39,21 @@ thread_local! {
 }
 
 /// What a token was verified by, and the token: with other keys or rules, it was never seen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct TokenKey {
     rules: u64,
     generation: u64,
     token: [u8; 32],
+}
+
+impl Hash for TokenKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // A part of a digest tells tokens apart well enough, and takes a fraction of the time.
+        let [_, _, _, quarter] = self.token.as_chunks().0 else {
+            return;
+        };
+        state.write_u64(u64::from_le_bytes(*quarter));
+    }
 }
 
 struct Verified {

@@ -24,7 +24,8 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     }
 
     pub fn get(&mut self, key: &K) -> Option<&V> {
-        if !self.young.contains_key(key) {
+        // Where not even half as many are in use as may be, there are no old ones.
+        if !self.old.is_empty() && !self.young.contains_key(key) {
             let (key, value) = self.old.remove_entry(key)?;
             self.insert(key, value);
         }
