@@ -35,16 +35,22 @@ const RESPOND_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers one request. A refusal or failure is a response too, so the engine has nothing to
 /// handle; and every answer ends in one record, even when the client has left.
-pub async fn answer(worker: &Rc<Worker>, request: Request, peer: &Arc<Peer>) -> Response {
+pub fn answer<'a>(
+    worker: &'a Rc<Worker>,
+    request: Request,
+    peer: &Arc<Peer>,
+) -> impl Future<Output = Response> + use<'a> {
     let gateway = worker.snapshot();
-    let (exchange, body, canonical) = Exchange::begin(request, peer, &gateway.trusted);
-    let mut record = Record::begin(worker, Rc::clone(&gateway), exchange);
-    let Record { exchange, notes } = &mut *record;
-    let outcome = match canonical {
-        Ok(()) => walk(worker, &gateway, exchange, body, notes).await,
-        Err(error) => Err(GatewayError::Path(error)),
-    };
-    finish(outcome, record)
+    // Begun here, so that the request has no place in the future beside its record.
+    let (mut record, body, canonical) = Record::begin(worker, Rc::clone(&gateway), request, peer);
+    async move {
+        let Record { exchange, notes } = &mut *record;
+        let outcome = match canonical {
+            Ok(()) => walk(worker, &gateway, exchange, body, notes).await,
+            Err(error) => Err(GatewayError::Path(error)),
+        };
+        finish(outcome, record)
+    }
 }
 
 /// Each stage needs what the stage before it returned, so the compiler keeps their order.
@@ -449,13 +455,16 @@ impl Call for Calls<'_> {
 
 /// Makes a response of the outcome, and hangs the record on its end.
 fn finish(outcome: Result<Response, GatewayError>, mut record: Box<Record>) -> Response {
-    let id = record.exchange.id.clone();
+    let Record { exchange, notes } = &mut *record;
     let mut response = outcome.unwrap_or_else(|error| {
-        let response = error.problem().response(id.as_str());
-        record.notes.failed(error, id.as_str());
+        let id = exchange.id.as_str();
+        let response = error.problem().response(id);
+        notes.failed(error, id);
         response
     });
-    response.headers.put(Known::XRequestId, id.as_bytes());
+    response
+        .headers
+        .put(Known::XRequestId, exchange.id.as_bytes());
     record.answered(response.status);
     response.finish = Some(record);
     response
@@ -468,20 +477,19 @@ pub fn refuse(
     reason: &'static str,
     peer: &Arc<Peer>,
 ) -> Response {
-    let gateway = worker.snapshot();
-    let (exchange, _, _) = Exchange::begin(Request::unreadable(), peer, &gateway.trusted);
-    let record = Record::begin(worker, gateway, exchange);
+    let (record, ..) = Record::begin(worker, worker.snapshot(), Request::unreadable(), peer);
     finish(Err(GatewayError::Wire(status, reason)), record)
 }
 
 /// Sends a client of a plain listener to the same address under `https`.
 pub fn redirect_https(worker: &Rc<Worker>, request: Request, peer: &Arc<Peer>) -> Response {
     let gateway = worker.snapshot();
-    let (exchange, _, canonical) = Exchange::begin(request, peer, &gateway.trusted);
+    let port = gateway.https_port;
+    let (record, _, canonical) = Record::begin(worker, gateway, request, peer);
     let outcome = canonical
         .map_err(GatewayError::Path)
-        .map(|()| https_redirect(&exchange, gateway.https_port));
-    finish(outcome, Record::begin(worker, gateway, exchange))
+        .map(|()| https_redirect(&record.exchange, port));
+    finish(outcome, record)
 }
 
 fn https_redirect(exchange: &Exchange, port: Option<u16>) -> Response {

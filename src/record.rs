@@ -8,7 +8,8 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::{Fault, GatewayError};
-use crate::exchange::{Body, Exchange, Finish, Headers};
+use crate::exchange::path::PathError;
+use crate::exchange::{Body, Exchange, Finish, Headers, Peer, Request};
 use crate::guard::{Admission, Refusal};
 use crate::observe::metrics::{ExchangeEnd, RouteCells};
 use crate::observe::{self, Part};
@@ -66,9 +67,16 @@ impl Received {
 }
 
 impl Record {
-    /// Boxed from the start: it is handed on until the exchange ends, and is not small.
-    pub fn begin(worker: &Rc<Worker>, gateway: Rc<Arc<Snapshot>>, exchange: Exchange) -> Box<Self> {
-        Box::new(Self {
+    /// Takes a request in. Boxed from the start: it is handed on until the exchange ends, and is
+    /// not small.
+    pub fn begin(
+        worker: &Rc<Worker>,
+        gateway: Rc<Arc<Snapshot>>,
+        request: Request,
+        peer: &Arc<Peer>,
+    ) -> (Box<Self>, Body, Result<(), PathError>) {
+        let (exchange, body, canonical) = Exchange::begin(request, peer, &gateway.trusted);
+        let record = Self {
             exchange,
             notes: Notes {
                 worker: Rc::clone(worker),
@@ -86,7 +94,8 @@ impl Record {
                 complete: false,
                 progress: None,
             },
-        })
+        };
+        (Box::new(record), body, canonical)
     }
 
     /// The response head is known.

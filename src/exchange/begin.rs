@@ -66,6 +66,8 @@ fn address_of(text: &str) -> Option<IpAddr> {
 impl Exchange {
     /// Takes a request in. The head that has no canonical form comes back with the reason, so
     /// that it can be logged and answered.
+    // Inlined, so that what it makes is made where it stays.
+    #[inline]
     pub fn begin(
         request: Request,
         peer: &Arc<Peer>,
@@ -130,8 +132,11 @@ fn forwarded_scheme(headers: &Headers) -> Option<&'static str> {
 fn host_of(authority: &str) -> String {
     // What stands behind the last colon is a port where it is all digits: in a bracketed address
     // the bracket follows.
-    let name = authority.trim_end_matches(|end: char| end.is_ascii_digit());
-    let name = name.strip_suffix(':').unwrap_or(authority);
+    let last = authority.bytes().rposition(|end| !end.is_ascii_digit());
+    let name = last
+        .and_then(|last| authority.split_at_checked(last))
+        .filter(|(_, port)| port.starts_with(':'))
+        .map_or(authority, |(name, _)| name);
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
@@ -148,6 +153,11 @@ mod tests {
             ("[::1]:80", "[::1]"),
             ("[::1]", "[::1]"),
             ("127.0.0.1:1", "127.0.0.1"),
+            ("", ""),
+            (":1", ""),
+            ("a:", "a"),
+            ("80", "80"),
+            ("a80", "a80"),
         ] {
             assert_eq!(host_of(authority), host);
         }
