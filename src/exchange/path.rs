@@ -50,17 +50,37 @@ impl fmt::Debug for CanonicalPath {
     }
 }
 
-/// Whether nothing needs to be done: the usual case, found in one pass.
+/// Whether nothing needs to be done: the usual case, found in one pass that looks at every byte
+/// in the same way.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a table of 256 entries has one for every byte"
+)]
 fn is_canonical(path: &[u8]) -> bool {
-    let mut after_slash = false;
-    path.iter().all(|&byte| {
-        let fine = match byte {
-            b'/' | b'.' => !after_slash,
-            _ => is_path_char(byte),
-        };
-        after_slash = byte == b'/';
-        fine
-    })
+    const NEVER: u8 = 1;
+    const AFTER_SLASH: u8 = 2;
+    const SLASH: u8 = 4;
+    /// Where each byte must not stand, and which of them is the slash.
+    const TABLE: [u8; 256] = {
+        let mut table = [NEVER; 256];
+        let mut byte = 0;
+        while byte < table.len() {
+            if is_path_char(byte as u8) {
+                table[byte] = 0;
+            }
+            byte += 1;
+        }
+        table[b'.' as usize] = AFTER_SLASH;
+        table[b'/' as usize] = AFTER_SLASH | SLASH;
+        table
+    };
+    let (mut wrong, mut before) = (0, 0);
+    for &byte in path {
+        let what = TABLE[usize::from(byte)];
+        wrong |= what & (NEVER | before >> 1);
+        before = what & SLASH;
+    }
+    wrong == 0
 }
 
 /// `pchar` without `%` (RFC 3986, 3.3).
