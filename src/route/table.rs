@@ -320,7 +320,9 @@ impl<F: FnMut(usize, &Params) -> bool> Search<'_, F> {
         let Some(rest) = path.get(at..) else {
             return self.offer(&node.here);
         };
-        let end = memchr::memchr(b'/', rest.as_bytes()).map_or(path.len(), |found| at + found);
+        // Segments are short: to look at their bytes in turn is quicker than to look for one.
+        let end = rest.bytes().position(|byte| byte == b'/');
+        let end = end.map_or(path.len(), |end| at + end);
         let segment = path.get(at..end).unwrap_or_default();
         if let Some(child) = node.literals.get(segment)
             && self.walk(child, end + 1)
