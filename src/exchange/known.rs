@@ -40,34 +40,38 @@ pub enum Known {
 impl Known {
     /// The known name equal to `name`, which is in lower case.
     pub fn of(name: &[u8]) -> Self {
-        match name {
-            b"te" => Self::Te,
-            b"via" => Self::Via,
-            b"date" => Self::Date,
-            b"host" => Self::Host,
-            b"accept" => Self::Accept,
-            b"cookie" => Self::Cookie,
-            b"expect" => Self::Expect,
-            b"origin" => Self::Origin,
-            b"server" => Self::Server,
-            b"trailer" => Self::Trailer,
-            b"upgrade" => Self::Upgrade,
-            b"forwarded" => Self::Forwarded,
-            b"connection" => Self::Connection,
-            b"keep-alive" => Self::KeepAlive,
-            b"tracestate" => Self::Tracestate,
-            b"traceparent" => Self::Traceparent,
-            b"content-type" => Self::ContentType,
-            b"x-request-id" => Self::XRequestId,
-            b"authorization" => Self::Authorization,
-            b"content-length" => Self::ContentLength,
-            b"x-forwarded-for" => Self::XForwardedFor,
-            b"proxy-connection" => Self::ProxyConnection,
-            b"x-forwarded-host" => Self::XForwardedHost,
-            b"transfer-encoding" => Self::TransferEncoding,
-            b"x-forwarded-proto" => Self::XForwardedProto,
-            b"proxy-authenticate" => Self::ProxyAuthenticate,
-            b"proxy-authorization" => Self::ProxyAuthorization,
+        let Some(first) = name.first() else {
+            return Self::Other;
+        };
+        // A match on the names themselves would compare letter by letter.
+        match (name.len(), first) {
+            (2, b't') if name == b"te" => Self::Te,
+            (3, b'v') if name == b"via" => Self::Via,
+            (4, b'd') if name == b"date" => Self::Date,
+            (4, b'h') if name == b"host" => Self::Host,
+            (6, b'a') if name == b"accept" => Self::Accept,
+            (6, b'c') if name == b"cookie" => Self::Cookie,
+            (6, b'e') if name == b"expect" => Self::Expect,
+            (6, b'o') if name == b"origin" => Self::Origin,
+            (6, b's') if name == b"server" => Self::Server,
+            (7, b't') if name == b"trailer" => Self::Trailer,
+            (7, b'u') if name == b"upgrade" => Self::Upgrade,
+            (9, b'f') if name == b"forwarded" => Self::Forwarded,
+            (10, b'c') if name == b"connection" => Self::Connection,
+            (10, b'k') if name == b"keep-alive" => Self::KeepAlive,
+            (10, b't') if name == b"tracestate" => Self::Tracestate,
+            (11, b't') if name == b"traceparent" => Self::Traceparent,
+            (12, b'c') if name == b"content-type" => Self::ContentType,
+            (12, b'x') if name == b"x-request-id" => Self::XRequestId,
+            (13, b'a') if name == b"authorization" => Self::Authorization,
+            (14, b'c') if name == b"content-length" => Self::ContentLength,
+            (15, b'x') if name == b"x-forwarded-for" => Self::XForwardedFor,
+            (16, b'p') if name == b"proxy-connection" => Self::ProxyConnection,
+            (16, b'x') if name == b"x-forwarded-host" => Self::XForwardedHost,
+            (17, b't') if name == b"transfer-encoding" => Self::TransferEncoding,
+            (17, b'x') if name == b"x-forwarded-proto" => Self::XForwardedProto,
+            (18, b'p') if name == b"proxy-authenticate" => Self::ProxyAuthenticate,
+            (19, b'p') if name == b"proxy-authorization" => Self::ProxyAuthorization,
             _ => Self::Other,
         }
     }
@@ -148,5 +152,55 @@ impl Known {
                 | Self::TransferEncoding
                 | Self::Upgrade
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Known; 27] = [
+        Known::Accept,
+        Known::Authorization,
+        Known::Connection,
+        Known::ContentLength,
+        Known::ContentType,
+        Known::Cookie,
+        Known::Date,
+        Known::Expect,
+        Known::Forwarded,
+        Known::Host,
+        Known::KeepAlive,
+        Known::Origin,
+        Known::ProxyAuthenticate,
+        Known::ProxyAuthorization,
+        Known::ProxyConnection,
+        Known::Server,
+        Known::Te,
+        Known::Traceparent,
+        Known::Tracestate,
+        Known::Trailer,
+        Known::TransferEncoding,
+        Known::Upgrade,
+        Known::Via,
+        Known::XForwardedFor,
+        Known::XForwardedHost,
+        Known::XForwardedProto,
+        Known::XRequestId,
+    ];
+
+    #[test]
+    fn a_known_name_is_found_only_whole() {
+        for known in ALL {
+            let name = known.as_str().as_bytes();
+            assert_eq!(Known::of(name), known);
+            for at in 0..name.len() {
+                let mut other = name.to_vec();
+                other[at] = b'?';
+                assert_eq!(Known::of(&other), Known::Other);
+                assert_eq!(Known::of(&name[..at]), Known::Other);
+            }
+        }
+        assert_eq!(Known::of(b""), Known::Other);
     }
 }
