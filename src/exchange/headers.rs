@@ -1,10 +1,9 @@
 //! Header fields: an ordered list of names and values in one buffer, as lines ready to be sent.
 
 use std::fmt;
-use std::ops::Range;
 
 use super::known::Known;
-use super::line::{is_token, is_value, lower_name, trim, trim_start, value_len};
+use super::line::{Line, LineError, is_token, is_value};
 
 /// What stands between the name and the value of a line, and behind it.
 const COLON: &[u8; 2] = b": ";
@@ -40,17 +39,6 @@ pub struct Headers {
     fields: Vec<Field>,
     /// A bit for each known name that a field was ever appended under.
     seen: u32,
-}
-
-/// What is wrong with a received field line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineError {
-    /// The line at this offset does not begin with a token and a colon.
-    Name(usize),
-    /// There is a control character in the value.
-    Value,
-    /// The line ends in LF without CR.
-    BareLf,
 }
 
 /// Why a field was not taken.
@@ -188,76 +176,53 @@ impl Headers {
         if !is_value(value) {
             return Err(FieldError::Value);
         }
-        let start = self.text.len();
-        self.text
-            .reserve(name.len() + value.len() + COLON.len() + END.len());
-        self.text.extend_from_slice(name);
-        let written = self.text.get_mut(start..).unwrap_or_default();
-        if lower_name(written) == name.len() && !name.is_empty() {
-            return Ok(self.push_value(start, value));
+        if !is_token(name) {
+            return Err(FieldError::Name);
         }
-        self.text.truncate(start);
-        Err(FieldError::Name)
+        Ok(self.push(name, value))
     }
 
-    /// Takes received field lines, each with its CRLF (RFC 9112, 5): checked, names in lower case,
-    /// values without the white space around them. `keep` learns of each field with the length
-    /// of its line, and may refuse it or leave it out.
+    /// Takes the field lines that stand complete at the start of `input` (RFC 9112, 5): checked,
+    /// names in lower case, values without the white space around them. `keep` learns of each
+    /// field with the length of its line, and may refuse it or leave it out. Returns how long they
+    /// are, with the empty line if that follows, and whether it does.
     ///
-    /// The lines are copied once and read where they then stand, most of them for good.
+    /// Names are put in lower case where they stand, so that lines are copied many at a time.
     pub fn take_lines<E: From<LineError>>(
         &mut self,
-        lines: &[u8],
+        input: &mut [u8],
         mut keep: impl FnMut(Known, &[u8], usize) -> Result<bool, E>,
-    ) -> Result<(), E> {
-        let mut at = self.text.len();
-        let end = at + lines.len();
-        self.text.extend_from_slice(lines);
-        while at < end {
-            let name_len = lower_name(self.text.get_mut(at..end).unwrap_or_default());
-            let behind = self.text.get(at + name_len..end).unwrap_or_default();
-            let [b':', behind @ ..] = behind else {
-                return Err(LineError::Name(at + lines.len() - end).into());
+    ) -> Result<(usize, bool), E> {
+        let mut at = 0;
+        // Lines from here on are kept, and not yet copied.
+        let mut run = 0;
+        let complete = loop {
+            let rest = input.get_mut(at..).unwrap_or_default();
+            if rest.starts_with(END) {
+                break true;
+            }
+            let line = Line::read(rest).map_err(|error| error.moved(at))?;
+            let Some(line) = line else {
+                break false;
             };
-            let raw_len = value_len(behind);
-            let (raw, ending) = behind.split_at_checked(raw_len).unwrap_or_default();
-            if name_len == 0 {
-                return Err(LineError::Name(at + lines.len() - end).into());
+            let known = Known::of(line.name);
+            let kept = keep(known, line.value, line.len)?;
+            let start = at;
+            at += line.len;
+            if kept && line.plain {
+                let start = self.text.len() + start - run;
+                self.push_field(known, start, line.name.len(), line.value.len());
+                continue;
             }
-            if !ending.starts_with(END) {
-                let bare = ending.first() == Some(&b'\n');
-                let error = if bare {
-                    LineError::BareLf
-                } else {
-                    LineError::Value
-                };
-                return Err(error.into());
+            let odd = kept.then(|| [line.name, line.value].map(<[u8]>::to_vec));
+            self.text.extend_from_slice(slice(input, run, start - run));
+            run = at;
+            if let Some([name, value]) = odd {
+                self.append_checked(known, &name, &value);
             }
-            let value = trim(raw);
-            let (known, value_len) = (Known::of(slice(&self.text, at, name_len)), value.len());
-            let line_len = name_len + 1 + raw_len + END.len();
-            if keep(known, value, line_len)? {
-                // Usually one space stands before the value and none behind it.
-                let mut start = at;
-                if raw_len != value_len + 1 || raw.first() != Some(&b' ') {
-                    let value_at = at + name_len + 1 + (raw_len - trim_start(raw).len());
-                    start = self.rewrite(at..at + name_len, value_at..value_at + value_len);
-                }
-                self.push_field(known, start, name_len, value_len);
-            }
-            at += line_len;
-        }
-        Ok(())
-    }
-
-    /// Writes a line anew at the end, of a name and a value that stand in the text: where it starts.
-    fn rewrite(&mut self, name: Range<usize>, value: Range<usize>) -> usize {
-        let start = self.text.len();
-        self.text.extend_from_within(name);
-        self.text.extend_from_slice(COLON);
-        self.text.extend_from_within(value);
-        self.text.extend_from_slice(END);
-        start
+        };
+        self.text.extend_from_slice(slice(input, run, at - run));
+        Ok((if complete { at + END.len() } else { at }, complete))
     }
 
     /// Replaces all values under `name` by one.
@@ -285,12 +250,9 @@ impl Headers {
         });
     }
 
-    /// How many bytes the lines have together.
-    pub fn bytes(&self) -> usize {
-        self.fields
-            .iter()
-            .map(|field| field.end() - field.start as usize)
-            .sum()
+    /// How many bytes the lines have together, with what was removed.
+    pub const fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// Writes the lines of those fields that `pass`: neighbours in one piece.
@@ -323,7 +285,7 @@ impl Headers {
         self.seen |= other.seen;
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) {
+    fn push(&mut self, name: &[u8], value: &[u8]) -> Known {
         let start = self.text.len();
         self.text
             .reserve(name.len() + value.len() + COLON.len() + END.len());
@@ -331,12 +293,7 @@ impl Headers {
         if let Some(written) = self.text.get_mut(start..) {
             written.make_ascii_lowercase();
         }
-        self.push_value(start, value);
-    }
-
-    /// Completes the line whose name was written from `start` on.
-    fn push_value(&mut self, start: usize, value: &[u8]) -> Known {
-        let name_len = self.text.len() - start;
+        let name_len = name.len();
         let known = Known::of(slice(&self.text, start, name_len));
         self.text.extend_from_slice(COLON);
         self.text.extend_from_slice(value);
@@ -474,6 +431,36 @@ mod tests {
         assert_eq!(headers.known(Known::Host), Some(&b"a"[..]));
         headers.set("x-one", b"3");
         assert_eq!(headers.get_all("x-one").collect::<Vec<_>>(), [b"3"]);
+    }
+
+    #[test]
+    fn lines_are_taken_wherever_they_stand_and_others_left_out() {
+        let kinds = [
+            ("Plain-One: 1\r\n", "plain-one: 1\r\n"),
+            ("Host: a\r\n", ""),
+            ("odd:\t 2 \r\n", "odd: 2\r\n"),
+            ("Empty:\r\n", "empty: \r\n"),
+        ];
+        // Every order of every choice of four.
+        for choice in 0..256_usize {
+            let chosen = [0, 2, 4, 6].map(|shift| kinds[choice >> shift & 3]);
+            let mut input = chosen.map(|(line, _)| line).concat().into_bytes();
+            let len = input.len();
+            input.extend_from_slice(b"\r\nBODY");
+            let mut headers = Headers::new();
+            let mut seen = 0;
+            let taken = headers.take_lines(&mut input, |known, _, len| {
+                seen += len;
+                Ok::<_, LineError>(known != Known::Host)
+            });
+            assert_eq!(taken, Ok((len + 2, true)));
+            assert_eq!(seen, len);
+            assert!(input.ends_with(b"\r\nBODY"));
+            let mut written = Vec::new();
+            headers.write_to(&mut written, |_, _| true);
+            let expected = chosen.map(|(_, line)| line).concat();
+            assert_eq!(String::from_utf8(written).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -14,52 +14,148 @@ pub fn trim(value: &[u8]) -> &[u8] {
     value
 }
 
-pub(super) fn trim_start(mut value: &[u8]) -> &[u8] {
+fn trim_start(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
     }
     value
 }
 
-/// Puts the token at the start of `line` in lower case; how long it is.
-pub(super) fn lower_name(line: &mut [u8]) -> usize {
-    for (at, byte) in line.iter_mut().enumerate() {
+/// What is wrong with a received field line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineError {
+    /// The line at this offset does not begin with a token and a colon.
+    Name(usize),
+    /// There is a control character in the value.
+    Value,
+    /// The line ends in LF without CR.
+    BareLf,
+}
+
+impl LineError {
+    /// The same of lines that stand `offset` further on.
+    pub(super) const fn moved(self, offset: usize) -> Self {
+        match self {
+            Self::Name(at) => Self::Name(at + offset),
+            Self::Value | Self::BareLf => self,
+        }
+    }
+}
+
+/// A field line, its name in lower case, its value without the white space around it.
+pub(super) struct Line<'a> {
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+    /// Of all of it, with CRLF.
+    pub len: usize,
+    /// It is just the name, a colon, one space, the value and CRLF.
+    pub plain: bool,
+}
+
+impl<'a> Line<'a> {
+    /// The line at the start of `input`, whose name is put in lower case where it stands; none
+    /// while its end has not come.
+    pub fn read(input: &'a mut [u8]) -> Result<Option<Self>, LineError> {
+        let name_len = lower_name(input);
+        let input = &*input;
+        // What is wrong is said once the line is there, however it arrives.
+        let wrong = |error| {
+            if input.contains(&b'\n') {
+                Err(error)
+            } else {
+                Ok(None)
+            }
+        };
+        let (name, behind) = input.split_at_checked(name_len).unwrap_or_default();
+        let (1.., [b':', behind @ ..]) = (name_len, behind) else {
+            return wrong(LineError::Name(0));
+        };
+        let raw_len = value_len(behind);
+        let (raw, end) = behind.split_at_checked(raw_len).unwrap_or_default();
+        if !end.starts_with(b"\r\n") {
+            let bare = end.first() == Some(&b'\n');
+            return wrong(if bare {
+                LineError::BareLf
+            } else {
+                LineError::Value
+            });
+        }
+        let plain = raw
+            .strip_prefix(b" ")
+            .filter(|value| !matches!(value, [..=b' ', ..] | [.., ..=b' ']));
+        Ok(Some(Line {
+            name,
+            value: plain.unwrap_or_else(|| trim(raw)),
+            len: name_len + raw_len + 3,
+            plain: plain.is_some(),
+        }))
+    }
+}
+
+/// Puts the token at the start of `line` in lower case; how long it is. Letters and hyphens, of
+/// which names mostly consist, are done 16 at a time.
+fn lower_name(line: &mut [u8]) -> usize {
+    let mut at = 0;
+    let mut rest = line;
+    loop {
+        let count = rest.first_chunk_mut().map_or(0, lower_letters);
+        at += count;
+        let Some([byte, behind @ ..]) = rest.get_mut(count..) else {
+            return at;
+        };
         let lower = token_byte(*byte);
         if lower == 0 {
             return at;
         }
         *byte = lower;
+        at += 1;
+        rest = behind;
     }
-    line.len()
+}
+
+/// Puts the letters and hyphens at the start in lower case; how many they are.
+fn lower_letters(block: &mut [u8; 16]) -> usize {
+    /// The bit that lower case sets, 16 times, and 16 times nothing.
+    const CASE: [u8; 32] = {
+        let mut case = [0; 32];
+        let (first, _) = case.split_at_mut(16);
+        first.copy_from_slice(&[0x20; 16]);
+        case
+    };
+    let count = count_fine(block, is_letter_or_hyphen);
+    let case = CASE.get(16 - count..).unwrap_or_default();
+    for (byte, case) in block.iter_mut().zip(case) {
+        *byte |= case;
+    }
+    count
+}
+
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "with branches the compiler would not judge many bytes at once"
+)]
+const fn is_letter_or_hyphen(byte: u8) -> bool {
+    (byte | 0x20).is_ascii_lowercase() | (byte == b'-')
 }
 
 /// Where the value at the start of `line` ends: at the first control character but tab.
-pub(super) fn value_len(line: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let (blocks, _) = line.as_chunks::<16>();
-    let fine = blocks.iter().take_while(|block| are_value_bytes(block));
-    let mut at = 16 * fine.count();
-    while let Some(word) = line.get(at..).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(*word);
-        let deletes = word ^ (0x7f * ONES);
-        let marks =
-            (word.wrapping_sub(0x20 * ONES) & !word) | (deletes.wrapping_sub(ONES) & !deletes);
-        // A mark above a true one may be wrong: only the lowest counts.
-        let marks = marks & HIGHS;
-        if marks == 0 {
-            at += 8;
-            continue;
+fn value_len(line: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(block) = line.get(at..).and_then(<[u8]>::first_chunk) {
+        if !all_fine(block, is_value_byte) {
+            return at + count_fine(block, is_value_byte);
         }
-        at += marks.trailing_zeros() as usize / 8;
-        if line.get(at) != Some(&b'\t') {
-            return at;
-        }
-        at += 1;
+        at += block.len();
     }
     let rest = line.get(at..).unwrap_or_default();
-    let end = rest.iter().position(|&byte| is_value_byte(byte) == 0);
+    let end = rest.iter().position(|&byte| !is_value_byte(byte));
     end.map_or(line.len(), |end| at + end)
+}
+
+/// How many bytes at the start are `fine`. In this form the compiler judges all at once.
+fn count_fine(block: &[u8; 16], fine: impl Fn(u8) -> bool) -> usize {
+    let marks = block.map(|byte| u8::from(fine(byte)).wrapping_sub(1));
+    u128::from_le_bytes(marks).trailing_zeros() as usize / 8
 }
 
 /// A byte that a token may hold, in lower case; 0 for any other.
@@ -88,24 +184,27 @@ const fn token_byte(byte: u8) -> u8 {
     TABLE[byte as usize]
 }
 
-/// Whether `value` may stand in a field (RFC 9110, 5.5): no control characters but tab. Of each
-/// 32 bytes it looks at all whatever it finds, which the compiler does with a few instructions.
+/// Whether `value` may stand in a field (RFC 9110, 5.5): no control characters but tab.
 pub fn is_value(value: &[u8]) -> bool {
-    let (chunks, rest) = value.as_chunks::<32>();
-    let (words, rest) = rest.as_chunks::<8>();
-    rest.iter().all(|&byte| is_value_byte(byte) != 0)
-        && words.iter().all(are_value_bytes)
-        && chunks.iter().all(are_value_bytes)
+    all(value, is_value_byte)
 }
 
-fn are_value_bytes<const N: usize>(bytes: &[u8; N]) -> bool {
-    let fine = |all, &byte| all & is_value_byte(byte);
-    bytes.iter().fold(1, fine) != 0
+/// Whether all of `bytes` are `fine`.
+pub fn all(bytes: &[u8], fine: impl Fn(u8) -> bool) -> bool {
+    let (blocks, rest) = bytes.as_chunks();
+    blocks.iter().all(|block| all_fine(block, &fine)) && rest.iter().all(|&byte| fine(byte))
 }
 
-/// 1 where the byte may stand in a value.
-fn is_value_byte(byte: u8) -> u8 {
-    (u8::from(byte >= b' ') & u8::from(byte != 0x7f)) | u8::from(byte == b'\t')
+fn all_fine(block: &[u8; 16], fine: impl Fn(u8) -> bool) -> bool {
+    u128::from_ne_bytes(block.map(|byte| u8::from(!fine(byte)))) == 0
+}
+
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "with branches the compiler would not judge many bytes at once"
+)]
+const fn is_value_byte(byte: u8) -> bool {
+    (byte == b'\t') | ((byte >= b' ') & (byte != 0x7f))
 }
 
 #[cfg(test)]
@@ -122,6 +221,21 @@ mod tests {
                 assert_eq!(is_value(&value), allowed, "{byte} at {place}");
                 let end = if allowed { value.len() } else { place };
                 assert_eq!(value_len(&value), end, "{byte} at {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_ends_where_its_token_does_and_nothing_behind_it_changes() {
+        for byte in 0..=255 {
+            for place in 0..44 {
+                let mut line = b"aB-Z_9z.Y".repeat(5);
+                line[place] = byte;
+                let end = if is_token(&[byte]) { line.len() } else { place };
+                let mut lower = line.clone();
+                lower[..end].make_ascii_lowercase();
+                assert_eq!(lower_name(&mut line), end, "{byte} at {place}");
+                assert_eq!(line, lower, "{byte} at {place}");
             }
         }
     }

@@ -211,17 +211,16 @@ where
             while !self.wire.input.is_empty() {
                 self.received = true;
                 let input = &mut self.wire.input;
-                let (consumed, complete) = waiting.parser.parse(input.as_slice())?;
+                let (consumed, complete) = waiting.parser.parse(input.as_mut_slice())?;
                 input.consume(consumed);
                 if !complete {
                     break;
                 }
-                let parser = ResponseParser::new(&waiting.limits);
-                let parser = std::mem::replace(&mut waiting.parser, parser);
-                let got = parser.finish(head.method)?;
+                let got = waiting.parser.finish(head.method)?;
                 if !is_interim(got.status) {
                     return Poll::Ready(Ok(got));
                 }
+                waiting.parser = ResponseParser::new(&waiting.limits);
                 waiting.interim_left =
                     waiting
                         .interim_left

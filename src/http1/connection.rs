@@ -183,10 +183,8 @@ where
     loop {
         let input = &mut link.wire.input;
         if !input.is_empty() {
-            let mut reading = parser
-                .take()
-                .unwrap_or_else(|| RequestParser::new(&link.limits.head));
-            let (consumed, complete) = match reading.parse(input.as_slice()) {
+            let reading = parser.get_or_insert_with(|| RequestParser::new(&link.limits.head));
+            let (consumed, complete) = match reading.parse(input.as_mut_slice()) {
                 Ok(parsed) => parsed,
                 Err(error) => return Poll::Ready(error.into()),
             };
@@ -194,7 +192,6 @@ where
             if complete {
                 return Poll::Ready(reading.finish().map_or_else(Next::from, Next::Head));
             }
-            *parser = Some(reading);
         }
         match ready!(link.wire.poll_fill(context)) {
             Ok(1..) => {}

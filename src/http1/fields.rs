@@ -1,13 +1,10 @@
 //! Field lines, and what those that frame a message say (RFC 9112, 5 and 6; RFC 9110, 7.6).
 
-use std::sync::LazyLock;
-
 use http::StatusCode;
-use memchr::memmem::Finder;
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
-use crate::exchange::headers::{FieldError, LineError};
-use crate::exchange::line::{is_token, trim};
+use crate::exchange::headers::FieldError;
+use crate::exchange::line::{LineError, is_token, trim};
 use crate::exchange::{Headers, Known};
 
 const BARE_LF: &str = "a line ends in LF without CR";
@@ -85,7 +82,7 @@ impl HeadError {
     }
 }
 
-/// Finds line ends, never looking at a byte twice however the bytes arrive.
+/// Finds line ends, looking at a byte for that once however the bytes arrive.
 #[derive(Default)]
 pub struct Lines {
     /// How many bytes of the unconsumed input are known to hold no LF.
@@ -108,34 +105,18 @@ impl Lines {
             _ => Err(HeadError::Malformed(BARE_LF)),
         }
     }
-}
 
-/// What was found of the field lines of a head.
-pub enum FieldLines<'a> {
-    /// All of them. The empty line follows them.
-    All(&'a [u8]),
-    /// Those that are complete, perhaps none.
-    Some(&'a [u8]),
-}
-
-impl Lines {
-    /// The complete field lines at the start of `input`, each with its CRLF.
-    pub fn fields<'a>(&mut self, input: &'a [u8]) -> FieldLines<'a> {
-        static BLANK_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
-        let upto = |end: usize| input.get(..end).unwrap_or_default();
-        if input.starts_with(b"\r\n") {
-            return FieldLines::All(upto(0));
-        }
-        // What was searched may end in three bytes of four.
-        let from = self.searched.saturating_sub(3);
-        let fresh = input.get(from..).unwrap_or_default();
-        if let Some(found) = BLANK_LINE.find(fresh) {
+    /// Whether a line may stand at the start of `input`: its end has come, or nobody has looked.
+    pub fn may_stand(&mut self, input: &[u8]) -> bool {
+        if self.searched > 0 {
+            let rest = input.get(self.searched..).unwrap_or_default();
+            if memchr(b'\n', rest).is_none() {
+                self.searched = input.len();
+                return false;
+            }
             self.searched = 0;
-            return FieldLines::All(upto(from + found + 2));
         }
-        let end = memrchr(b'\n', fresh).map_or(0, |found| from + found + 1);
-        self.searched = input.len() - end;
-        FieldLines::Some(upto(end))
+        true
     }
 }
 
@@ -158,27 +139,44 @@ impl Fields {
         }
     }
 
-    pub const fn bytes_free(&self) -> usize {
-        self.bytes_free
-    }
-
-    /// Takes field lines, each with its CRLF.
-    pub fn push(&mut self, lines: &[u8]) -> Result<(), HeadError> {
+    /// Takes the field lines that stand complete at the start of `input`, where their names are put
+    /// in lower case: as [`Headers::take_lines`]. `lines` knows which ends were looked for.
+    pub fn take(
+        &mut self,
+        lines: &mut Lines,
+        input: &mut [u8],
+    ) -> Result<(usize, bool), HeadError> {
+        if !lines.may_stand(input) {
+            return self.check_rest(input.len()).map(|()| (0, false));
+        }
         let Self {
             headers,
             framing,
             bytes_free,
             lines_free,
         } = self;
-        let taken = headers.take_lines(lines, |known, value, len| {
+        let taken = headers.take_lines(input, |known, value, len| {
             *bytes_free = bytes_free.checked_sub(len).ok_or(HeadError::TooLarge)?;
             *lines_free = lines_free.checked_sub(1).ok_or(HeadError::TooMany)?;
             Ok::<_, Refused>(!framing.take(known, value)?)
         });
-        taken.map_err(|refused| match refused {
+        let (len, complete) = taken.map_err(|refused| match refused {
             Refused::Head(error) => error,
-            Refused::Line(error) => wrong_line(error, lines),
-        })
+            Refused::Line(error) => wrong_line(error, input),
+        })?;
+        if !complete {
+            lines.searched = input.len() - len;
+            self.check_rest(lines.searched)?;
+        }
+        Ok((len, complete))
+    }
+
+    /// Refuses a line under way that is longer than any may be.
+    const fn check_rest(&self, len: usize) -> Result<(), HeadError> {
+        if len > self.bytes_free {
+            return Err(HeadError::TooLarge);
+        }
+        Ok(())
     }
 
     /// Removes what `Connection` lists: it was meant for this hop alone.

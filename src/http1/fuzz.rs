@@ -80,7 +80,7 @@ fn read_request(
     let mut waiting = Vec::new();
     for piece in pieces {
         waiting.extend_from_slice(piece);
-        match parser.parse(&waiting) {
+        match parser.parse(&mut waiting) {
             Err(error) => return Some(Err(error.reason())),
             Ok((_, true)) => return Some(parser.finish().map_err(HeadError::reason)),
             Ok((consumed, false)) => drop(waiting.drain(..consumed)),
@@ -131,7 +131,7 @@ fn read_response(
     let mut waiting = Vec::new();
     for piece in pieces {
         waiting.extend_from_slice(piece);
-        match parser.parse(&waiting) {
+        match parser.parse(&mut waiting) {
             Err(error) => return Some(Err(error.reason())),
             Ok((_, true)) => return Some(parser.finish(method).map_err(HeadError::reason)),
             Ok((consumed, false)) => drop(waiting.drain(..consumed)),

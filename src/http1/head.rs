@@ -1,8 +1,9 @@
 //! Request and response heads, from bytes that may come in any pieces (RFC 9112, 2 to 6).
 
 use http::{Method, StatusCode};
+use memchr::memchr;
 
-use super::fields::{Coding, FieldLines, Fields, HeadError, HeadLimits, Lines, is_token_byte};
+use super::fields::{Coding, Fields, HeadError, HeadLimits, Lines, is_token_byte};
 use super::framing::Length;
 use super::target::{Target, same_authority};
 use crate::exchange::line::is_token;
@@ -10,6 +11,10 @@ use crate::exchange::{Head, Headers, Version};
 
 /// Longer methods are not implemented (RFC 9112, 3).
 const METHOD_BYTES_MAX: usize = 32;
+
+/// Room that the fields of a response are given at first, where a body may follow: they seldom
+/// need more, and more is slow to allocate.
+const RESPONSE_BYTES: usize = 1024;
 
 /// A request head with what it says about its message and its connection.
 #[derive(Debug)]
@@ -61,7 +66,7 @@ impl RequestParser {
 
     /// Reads on in `input`: how many bytes were consumed, and whether the head is complete. To be
     /// called again with the rest and more; after `true`, with [`RequestParser::finish`].
-    pub fn parse(&mut self, input: &[u8]) -> Result<(usize, bool), HeadError> {
+    pub fn parse(&mut self, input: &mut [u8]) -> Result<(usize, bool), HeadError> {
         let mut at = 0;
         while self.start.is_none() {
             let rest = input.get(at..).unwrap_or_default();
@@ -86,15 +91,13 @@ impl RequestParser {
         parse_fields(&mut self.lines, &mut self.fields, input, at)
     }
 
-    /// What the complete head says.
-    pub fn finish(mut self) -> Result<RequestHead, HeadError> {
-        let Some((method, target, version)) = self.start else {
+    /// What the complete head says, once.
+    pub fn finish(&mut self) -> Result<RequestHead, HeadError> {
+        let Some((method, target, version)) = self.start.take() else {
             return Err(HeadError::Malformed("the request has no request line"));
         };
         self.fields.remove_listed();
-        let Fields {
-            headers, framing, ..
-        } = self.fields;
+        let framing = &mut self.fields.framing;
         let http_10 = version == Version::Http10;
         let keep_alive = framing.persists(http_10);
         let length = match (framing.coding, framing.content_length) {
@@ -121,10 +124,11 @@ impl RequestParser {
         if framing.expects_more {
             return Err(HeadError::Expectation);
         }
-        let authority = authority(framing.host, target.authority, http_10)?;
+        let authority = authority(framing.host.take(), target.authority, http_10)?;
         Ok(RequestHead {
             upgrade: framing
                 .upgrade
+                .take()
                 .filter(|protocols| framing.upgrade_listed && !http_10 && !names_http(protocols)),
             // RFC 9110, 10.1.1: an older client cannot have meant it.
             expects_continue: framing.expects_continue && !http_10 && length != Length::Exact(0),
@@ -136,7 +140,7 @@ impl RequestParser {
                 query: target.query,
                 authority,
                 version,
-                headers,
+                headers: std::mem::take(&mut self.fields.headers),
             },
         })
     }
@@ -155,23 +159,11 @@ const fn check_line(line: &[u8], line_bytes: usize) -> Result<(), HeadError> {
 fn parse_fields(
     lines: &mut Lines,
     fields: &mut Fields,
-    input: &[u8],
+    input: &mut [u8],
     at: usize,
 ) -> Result<(usize, bool), HeadError> {
-    let rest = input.get(at..).unwrap_or_default();
-    match lines.fields(rest) {
-        FieldLines::All(all) => {
-            fields.push(all)?;
-            Ok((at + all.len() + 2, true))
-        }
-        FieldLines::Some(some) => {
-            fields.push(some)?;
-            if rest.len() - some.len() > fields.bytes_free() {
-                return Err(HeadError::TooLarge);
-            }
-            Ok((at + some.len(), false))
-        }
-    }
+    let (len, complete) = fields.take(lines, input.get_mut(at..).unwrap_or_default())?;
+    Ok((at + len, complete))
 }
 
 fn starts_request(byte: u8) -> bool {
@@ -180,9 +172,15 @@ fn starts_request(byte: u8) -> bool {
 
 /// `method SP request-target SP HTTP-version` (RFC 9112, 3).
 fn request_line(line: &[u8]) -> Result<(Method, Target, Version), HeadError> {
-    let mut words = line.splitn(3, |&byte| byte == b' ');
-    let (Some(method), Some(target), Some(version)) = (words.next(), words.next(), words.next())
-    else {
+    // A method is short: to search it otherwise costs more.
+    let method_end = line.iter().position(|&byte| byte == b' ');
+    let words = method_end.and_then(|end| {
+        let (method, rest) = line.split_at_checked(end)?;
+        let rest = rest.get(1..)?;
+        let (target, version) = rest.split_at_checked(memchr(b' ', rest)?)?;
+        Some((method, target, version.get(1..)?))
+    });
+    let Some((method, target, version)) = words else {
         return Err(HeadError::Malformed(
             "the request line is not a method, a target and a version",
         ));
@@ -207,7 +205,7 @@ fn request_line(line: &[u8]) -> Result<(Method, Target, Version), HeadError> {
 /// RFC 9112, 2.3; a higher minor version is read as 1.1 (RFC 9110, 6.2).
 fn read_version(version: &[u8]) -> Result<Version, HeadError> {
     match version {
-        b"HTTP/1.1" => Ok(Version::Http11),
+        _ if version == b"HTTP/1.1" => Ok(Version::Http11),
         b"HTTP/1.0" => Ok(Version::Http10),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
@@ -269,7 +267,7 @@ impl ResponseParser {
     }
 
     /// As [`RequestParser::parse`].
-    pub fn parse(&mut self, input: &[u8]) -> Result<(usize, bool), HeadError> {
+    pub fn parse(&mut self, input: &mut [u8]) -> Result<(usize, bool), HeadError> {
         let mut at = 0;
         if self.start.is_none() {
             if input.first().is_some_and(|&byte| byte != b'H') {
@@ -281,21 +279,19 @@ impl ResponseParser {
             check_line(line, self.line_bytes)?;
             at = line.len() + 2;
             self.start = Some(status_line(line)?);
-            let room = (input.len() - at).min(2048);
+            let room = (input.len() - at).min(RESPONSE_BYTES);
             self.fields.headers = Headers::with_capacity(16, room);
         }
         parse_fields(&mut self.lines, &mut self.fields, input, at)
     }
 
     /// What the complete head says in answer to a request with `method` (RFC 9112, 6.3).
-    pub fn finish(mut self, method: &Method) -> Result<ResponseHead, HeadError> {
+    pub fn finish(&mut self, method: &Method) -> Result<ResponseHead, HeadError> {
         let Some((status, http_10)) = self.start else {
             return Err(HeadError::Malformed("the response has no status line"));
         };
         self.fields.remove_listed();
-        let Fields {
-            headers, framing, ..
-        } = self.fields;
+        let framing = &mut self.fields.framing;
         check_coding(framing.coding, framing.content_length, http_10)?;
         let mut keep_alive = framing.persists(http_10);
         let announced = framing.coding == Coding::Chunked || framing.content_length > Some(0);
@@ -319,11 +315,12 @@ impl ResponseParser {
         };
         Ok(ResponseHead {
             status,
-            headers,
+            headers: std::mem::take(&mut self.fields.headers),
             length,
             keep_alive,
             upgrade: framing
                 .upgrade
+                .take()
                 .filter(|_| framing.upgrade_listed && status == StatusCode::SWITCHING_PROTOCOLS),
         })
     }

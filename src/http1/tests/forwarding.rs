@@ -40,7 +40,7 @@ fn target_of(head: &Head) -> String {
 
 fn parse(text: &[u8]) -> Option<Head> {
     let mut parser = RequestParser::new(&HeadLimits::default());
-    let (_, complete) = parser.parse(text).ok()?;
+    let (_, complete) = parser.parse(&mut text.to_vec()).ok()?;
     let parsed = complete.then(|| parser.finish())?;
     parsed.ok().map(|parsed| parsed.head)
 }

@@ -8,7 +8,7 @@ pub fn parse_cut(bytes: &[u8], cut: usize) -> Result<Option<(RequestHead, usize)
     let mut parser = RequestParser::new(&HeadLimits::default());
     let mut at = 0;
     for end in [cut, bytes.len()] {
-        let (consumed, complete) = parser.parse(&bytes[at..end])?;
+        let (consumed, complete) = parser.parse(&mut bytes[at..end].to_vec())?;
         at += consumed;
         if complete {
             return parser.finish().map(|head| Some((head, at)));

@@ -10,7 +10,7 @@ fn parse_cut(text: &[u8], cut: usize, method: &Method) -> Result<ResponseHead, H
     let mut parser = ResponseParser::new(&HeadLimits::default());
     let mut at = 0;
     for end in [cut, text.len()] {
-        let (consumed, complete) = parser.parse(&text[at..end])?;
+        let (consumed, complete) = parser.parse(&mut text[at..end].to_vec())?;
         at += consumed;
         if complete {
             assert_eq!(at, text.len());
