@@ -3,6 +3,7 @@
 use http::StatusCode;
 use memchr::memchr;
 
+use super::target::read_host;
 use crate::exchange::headers::FieldError;
 use crate::exchange::line::{LineError, is_token, trim};
 use crate::exchange::{Headers, Known};
@@ -308,8 +309,7 @@ impl Framing {
         if self.host.is_some() {
             return Err(HeadError::Malformed("there is more than one `Host`"));
         }
-        super::target::check_authority(value)?;
-        self.host = std::str::from_utf8(value).ok().map(str::to_owned);
+        self.host = Some(read_host(value)?);
         Ok(())
     }
 

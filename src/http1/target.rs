@@ -1,9 +1,13 @@
 //! The request target and the host it is for (RFC 9112, 3.2; RFC 3986, 3).
 
+use std::cell::RefCell;
+
 use http::Method;
+use memchr::memchr;
 
 use super::fields::HeadError;
 use crate::exchange::authority::{self, port_number};
+use crate::exchange::line::all;
 
 /// A request target, understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub struct Target {
 
 impl Target {
     pub fn parse(method: &Method, target: &[u8]) -> Result<Self, HeadError> {
-        if !target.iter().all(|&byte| is_target_byte(byte)) {
+        if !all(target, is_target_byte) {
             return Err(HeadError::Malformed(
                 "the request target holds a byte that must be percent-encoded",
             ));
@@ -78,24 +82,52 @@ impl Target {
 }
 
 fn split_query(target: &str) -> (&str, Option<String>) {
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query.to_owned())),
+    // Searching the bytes is quicker than searching the text.
+    let mark = memchr(b'?', target.as_bytes());
+    match mark.and_then(|mark| target.split_at_checked(mark)) {
+        Some((path, query)) => (path, query.strip_prefix('?').map(str::to_owned)),
         None => (target, None),
     }
 }
 
 /// Visible ASCII but what neither RFC 3986 nor any browser leaves bare. Browsers do send
 /// ``[ ] \ ^ ` { | }`` as they are.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "with branches the compiler would not judge many bytes at once"
+)]
 const fn is_target_byte(byte: u8) -> bool {
-    byte > b' ' && byte < 0x7f && !matches!(byte, b'"' | b'#' | b'<' | b'>')
+    (byte > b' ')
+        & (byte < 0x7f)
+        & (byte != b'"')
+        & (byte != b'#')
+        & (byte != b'<')
+        & (byte != b'>')
 }
 
+const WRONG_HOST: HeadError = HeadError::Malformed("the host is malformed");
+
 /// Checks `host [ ":" port ]`.
-pub fn check_authority(text: &[u8]) -> Result<(), HeadError> {
+fn check_authority(text: &[u8]) -> Result<(), HeadError> {
     if authority::is_valid(text) {
         return Ok(());
     }
-    Err(HeadError::Malformed("the host is malformed"))
+    Err(WRONG_HOST)
+}
+
+/// Reads `host [ ":" port ]`. What the request before named was checked then.
+pub fn read_host(text: &[u8]) -> Result<String, HeadError> {
+    thread_local! {
+        static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    LAST.with_borrow_mut(|last| {
+        if last.is_empty() || last.as_bytes() != text {
+            check_authority(text)?;
+            let text = std::str::from_utf8(text).map_err(|_| WRONG_HOST)?;
+            text.clone_into(last);
+        }
+        Ok(last.clone())
+    })
 }
 
 /// Whether `Host` names what an absolute-form target names.
