@@ -27,7 +27,7 @@ const INLINE_BYTES_MAX: usize = 8 * 1024;
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 thread_local! {
-    static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static SCRATCH: Cell<Option<BytesMut>> = const { Cell::new(None) };
     static TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -97,7 +97,7 @@ impl Input {
     where
         S: AsyncRead + Unpin,
     {
-        let mut scratch = SCRATCH.take();
+        let mut scratch = SCRATCH.take().unwrap_or_default();
         // Where nobody holds on to what was read before, the same memory is used again from its
         // start, while it is still in the processor's cache.
         if !scratch.try_reclaim(SCRATCH_BYTES) && scratch.capacity() < READ_BYTES_MIN {
@@ -118,7 +118,7 @@ impl Input {
                 scratch.clear();
             }
         }
-        SCRATCH.set(scratch);
+        SCRATCH.replace(Some(scratch));
         read
     }
 
