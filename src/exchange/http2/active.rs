@@ -24,6 +24,7 @@ impl Active {
         self.heard.set(true);
         ActiveStream {
             active: Rc::clone(self),
+            is_blocked: false,
         }
     }
 
@@ -54,6 +55,7 @@ impl Active {
 /// Counts one stream until its response has ended.
 pub(super) struct ActiveStream {
     active: Rc<Active>,
+    is_blocked: bool,
 }
 
 impl ActiveStream {
@@ -62,27 +64,23 @@ impl ActiveStream {
         self.active.moved.set(true);
     }
 
-    /// A piece waits for room at the client, until what is returned is dropped.
-    pub fn blocked(&self) -> Blocked<'_> {
+    /// Whether a piece waits for room at the client.
+    pub fn set_blocked(&mut self, is_blocked: bool) {
         let blocked = &self.active.blocked;
-        blocked.set(blocked.get() + 1);
-        Blocked(&self.active)
+        match (self.is_blocked, is_blocked) {
+            (false, true) => blocked.set(blocked.get() + 1),
+            (true, false) => blocked.set(blocked.get().saturating_sub(1)),
+            _ => {}
+        }
+        self.is_blocked = is_blocked;
     }
 }
 
 impl Drop for ActiveStream {
     fn drop(&mut self) {
+        self.set_blocked(false);
         let active = &self.active;
         active.streams.set(active.streams.get().saturating_sub(1));
         active.moved.set(true);
-    }
-}
-
-/// See [`ActiveStream::blocked`].
-pub(super) struct Blocked<'a>(&'a Active);
-
-impl Drop for Blocked<'_> {
-    fn drop(&mut self) {
-        self.0.blocked.set(self.0.blocked.get().saturating_sub(1));
     }
 }

@@ -4,15 +4,17 @@ mod active;
 mod cork;
 mod request;
 mod response;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod wakes;
 mod watch;
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,13 +23,18 @@ use h2::{Reason, RecvStream};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::active::{Active, ActiveStream};
+use self::active::Active;
 use self::cork::{Cork, Corked};
+use self::streams::{Answering, Stream, Streams};
+use self::wakes::Wakes;
 use self::watch::{Due, Watch};
 use super::{Request, Response, boxed};
 
 /// Bytes of a response that wait for the client to read, for each stream.
 const SEND_BUFFER: usize = 256 * 1024;
+
+/// How often streams and connection have their turn before others of the worker have theirs.
+const ROUNDS: usize = 2;
 
 /// The bounds of one HTTP/2 connection.
 #[derive(Clone, Debug)]
@@ -69,17 +76,18 @@ where
     let mut connection = opened.map_err(io::Error::other)?;
     cork.close();
     let watch = Watch::new(&limits, connection.ping_pong());
-    let shared = Rc::new(Shared {
-        limits,
-        active: Rc::new(Active::default()),
-        handler,
-        refuse,
-    });
+    let wakes = Wakes::default();
     let mut serving = Serving {
+        streams: Streams::default(),
+        waker: wakes.connection(),
+        wakes,
         connection,
         cork,
         watch,
-        shared,
+        active: Rc::default(),
+        limits,
+        handler,
+        refuse,
         draining: false,
     };
     let mut drain = std::pin::pin!(drain);
@@ -99,24 +107,24 @@ fn settings(limits: &Limits) -> Builder {
     builder
 }
 
-/// What the streams of a connection have in common.
-struct Shared<H, R> {
-    limits: Rc<Limits>,
-    active: Rc<Active>,
-    handler: H,
-    refuse: R,
-}
-
-/// A connection at work.
-struct Serving<S, H, R> {
+/// A connection at work, with its streams: all one task, so that what streams give at the same
+/// moment goes out at once, and neither waits for a turn of the other.
+struct Serving<S, H, F, R> {
+    streams: Streams<F>,
+    wakes: Wakes,
+    /// Wakes the connection itself.
+    waker: Waker,
     connection: Connection<Corked<S>, Bytes>,
     cork: Cork<S>,
     watch: Watch,
-    shared: Rc<Shared<H, R>>,
+    active: Rc<Active>,
+    limits: Rc<Limits>,
+    handler: H,
+    refuse: R,
     draining: bool,
 }
 
-impl<S, H, F, R> Serving<S, H, R>
+impl<S, H, F, R> Serving<S, H, F, R>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Fn(Request) -> F + 'static,
@@ -128,22 +136,30 @@ where
         context: &mut Context<'_>,
         drain: Pin<&mut impl Future<Output = ()>>,
     ) -> Poll<io::Result<()>> {
+        self.wakes.awake();
         if !self.draining && drain.poll(context).is_ready() {
             self.draining = true;
             self.close();
         }
+        let polled = self.poll_all(context);
+        self.wakes.sleep(context.waker());
+        polled
+    }
+
+    fn poll_all(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if let Poll::Ready(ended) = self.poll_streams(context) {
+            if let Poll::Ready(ended) = self.poll_streams() {
                 return Poll::Ready(ended);
             }
-            match ready!(self.watch.poll(context, &self.shared.active)) {
+            match ready!(self.watch.poll(context, &self.active)) {
                 Due::Goodbye => self.close(),
                 Due::Ping => self.watch.ping(),
                 Due::Stalled => return Poll::Ready(Ok(())),
                 Due::Silent => {
                     self.connection.abrupt_shutdown(Reason::NO_ERROR);
+                    self.waker.wake_by_ref();
                     // Once: whoever answers no ping need not read the goodbye either.
-                    return match self.poll_streams(context) {
+                    return match self.poll_streams() {
                         Poll::Ready(ended) => Poll::Ready(ended),
                         Poll::Pending => Poll::Ready(Ok(())),
                     };
@@ -152,65 +168,65 @@ where
         }
     }
 
-    /// Begins the streams that have come, and sends what is ready; done when the connection is.
-    fn poll_streams(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match self.connection.poll_accept(context) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    let stream = self.shared.active.begin();
-                    let shared = Rc::clone(&self.shared);
-                    tokio::task::spawn_local(answer(shared, stream, request, respond));
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
-                Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Pending => break,
+    /// Goes on with what was woken, and sends what is ready; done when the connection is.
+    fn poll_streams(&mut self) -> Poll<io::Result<()>> {
+        for _ in 0..ROUNDS {
+            self.streams.poll_woken(&self.wakes);
+            if !self.wakes.wants_connection() {
+                break;
+            }
+            if let Poll::Ready(ended) = self.poll_connection() {
+                return Poll::Ready(ended);
             }
         }
-        let busy = self.shared.active.streams() > 0;
+        let context = &mut Context::from_waker(&self.waker);
+        let busy = self.active.streams() > 0;
         match self.cork.poll_flush(context, busy) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Pending,
         }
     }
 
+    /// Reads and writes frames, and begins the streams that have come.
+    fn poll_connection(&mut self) -> Poll<io::Result<()>> {
+        loop {
+            self.wakes.heed_connection();
+            let context = &mut Context::from_waker(&self.waker);
+            match ready!(self.connection.poll_accept(context)) {
+                Some(Ok((request, respond))) => self.begin(request, respond),
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn begin(&mut self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let active = self.active.begin();
+        let head_only = request.method() == Method::HEAD;
+        let stream = match request::understand(request, &self.limits, &self.active) {
+            Ok(request) => Stream::Answering(Answering {
+                answer: boxed::pin(|| (self.handler)(request)),
+                respond,
+                active,
+                head_only,
+            }),
+            Err((status, reason)) => {
+                let response = (self.refuse)(status, reason);
+                match response::begin(response, head_only, respond, active) {
+                    Some(sending) => Stream::Sending(sending),
+                    None => return,
+                }
+            }
+        };
+        self.streams.begin(stream, &self.wakes);
+    }
+
     /// Says goodbye: streams at work end, and no new one begins.
     fn close(&mut self) {
         self.watch.closing();
         self.connection.graceful_shutdown();
+        self.waker.wake_by_ref();
     }
-}
-
-/// Answers one request. Given up when the client resets its stream.
-async fn answer<H, F, R>(
-    shared: Rc<Shared<H, R>>,
-    stream: ActiveStream,
-    request: http::Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-) where
-    H: Fn(Request) -> F,
-    F: Future<Output = Response>,
-    R: Fn(StatusCode, &'static str) -> Response,
-{
-    let head_only = request.method() == Method::HEAD;
-    let understood = request::understand(request, &shared.limits, &shared.active);
-    let response = match understood {
-        Err((status, reason)) => (shared.refuse)(status, reason),
-        Ok(request) => {
-            // Boxed: it is large, and must not be moved as often as what holds it.
-            let mut answering = boxed::pin(|| (shared.handler)(request));
-            let answered = std::future::poll_fn(|context| {
-                if let Poll::Ready(response) = answering.as_mut().poll(context) {
-                    return Poll::Ready(Some(response));
-                }
-                respond.poll_reset(context).map(|_| None)
-            });
-            let Some(response) = answered.await else {
-                return;
-            };
-            response
-        }
-    };
-    response::send(response, head_only, respond, stream).await;
 }
 
 /// Runs the tasks of hyper's HTTP/2 on the worker whose connection they serve.

@@ -1,8 +1,7 @@
 //! A response on its way out: its head, then each piece as the client has room for it.
 
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -14,13 +13,14 @@ use super::SEND_BUFFER;
 use super::active::ActiveStream;
 use crate::exchange::{Body, BodyError, Finish, Headers, Known, Response, date};
 
-/// Sends a response, without its body where only the head was asked for.
-pub(super) async fn send(
+/// Sends the head of a response; what is left to send, where there is anything. The body is left
+/// out where only the head was asked for.
+pub(super) fn begin(
     response: Response,
     head_only: bool,
     mut respond: SendResponse<Bytes>,
     active: ActiveStream,
-) {
+) -> Option<Sending> {
     let Response {
         status,
         headers,
@@ -44,21 +44,21 @@ pub(super) async fn send(
     drop(headers);
     let Ok(stream) = respond.send_response(head, ended) else {
         respond.send_reset(Reason::INTERNAL_ERROR);
-        return;
+        return None;
     };
     if ended {
         complete(&mut finish);
-        return;
+        return None;
     }
-    let mut sending = Sending {
+    Some(Sending {
         stream,
         active,
         bytes: 0,
         finish,
-    };
-    if let Err(Broken) = sending.send(body).await {
-        sending.stream.send_reset(Reason::INTERNAL_ERROR);
-    }
+        body,
+        piece: Bytes::new(),
+        is_last: false,
+    })
 }
 
 /// The fields of the head: none that concerns a connection (RFC 9113, 8.2.2), the length where
@@ -97,87 +97,99 @@ fn complete(finish: &mut Option<Box<dyn Finish>>) {
 struct Broken;
 
 /// A body on its way out. Dropped before it is complete, it was given up.
-struct Sending {
+pub(super) struct Sending {
     stream: SendStream<Bytes>,
     active: ActiveStream,
     /// Of the body, so far.
     bytes: u64,
     finish: Option<Box<dyn Finish>>,
+    body: Body,
+    /// What waits for room at the client.
+    piece: Bytes,
+    /// Nothing comes behind it.
+    is_last: bool,
 }
 
 impl Sending {
-    async fn send(&mut self, mut body: Body) -> Result<(), Broken> {
+    /// Sends what there is and what the client has room for; ready when there is no more to do.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let sent = ready!(self.poll_body(context));
+        if let Err(Broken) = sent {
+            self.stream.send_reset(Reason::INTERNAL_ERROR);
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready too when the client has reset the stream: then the body is not complete.
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         loop {
-            let Some(frame) = self.next(&mut body).await else {
-                return Ok(());
-            };
-            let Some(frame) = frame else {
-                self.give(Bytes::new(), true)?;
+            while !self.piece.is_empty() {
+                let Some(room) = ready!(self.poll_room(context)) else {
+                    return Poll::Ready(Ok(()));
+                };
+                let now = self.piece.split_to(room.min(self.piece.len()));
+                self.give(now)?;
+            }
+            if self.is_last {
                 complete(&mut self.finish);
-                return Ok(());
-            };
-            match frame.map_err(|_| Broken)?.into_data() {
-                Ok(piece) => {
-                    let last = body.is_empty();
-                    if !self.send_piece(piece, last).await? {
-                        return Ok(());
-                    }
-                    if last {
-                        complete(&mut self.finish);
-                        return Ok(());
-                    }
+                return Poll::Ready(Ok(()));
+            }
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Pending => return self.stream.poll_reset(context).map(|_| Ok(())),
+                Poll::Ready(frame) => self.take(frame)?,
+            }
+        }
+    }
+
+    /// Takes what comes next of the body.
+    fn take(&mut self, frame: Option<Result<Frame<Bytes>, BodyError>>) -> Result<(), Broken> {
+        let Some(frame) = frame else {
+            self.is_last = true;
+            return self.give(Bytes::new());
+        };
+        match frame.map_err(|_| Broken)?.into_data() {
+            Ok(piece) => {
+                self.is_last = self.body.is_empty();
+                self.piece = piece;
+                if self.is_last && self.piece.is_empty() {
+                    self.give(Bytes::new())?;
                 }
-                Err(frame) => {
-                    let Ok(trailers) = frame.into_trailers() else {
-                        continue;
-                    };
+            }
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    self.is_last = true;
                     self.stream.send_trailers(trailers).map_err(|_| Broken)?;
-                    complete(&mut self.finish);
-                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
 
-    /// What comes next of the body; none when the client has reset the stream.
-    async fn next(&mut self, body: &mut Body) -> Option<Option<Result<Frame<Bytes>, BodyError>>> {
-        poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
-            Poll::Ready(frame) => Poll::Ready(Some(frame)),
-            Poll::Pending => self.stream.poll_reset(context).map(|_| None),
-        })
-        .await
-    }
-
-    /// Sends a piece, as much at once as there is room for; false when the client has reset the
-    /// stream.
-    async fn send_piece(&mut self, mut piece: Bytes, last: bool) -> Result<bool, Broken> {
-        if piece.is_empty() {
-            if last {
-                self.give(piece, true)?;
-            }
-            return Ok(true);
+    /// How much of the piece there is room for; none when the client has reset the stream.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
+        let wanted = self.piece.len().min(SEND_BUFFER);
+        self.stream.reserve_capacity(wanted);
+        let mut room = self.stream.capacity();
+        if room == 0 {
+            let Poll::Ready(more) = self.stream.poll_capacity(context) else {
+                self.active.set_blocked(true);
+                return Poll::Pending;
+            };
+            let Some(Ok(more)) = more else {
+                return Poll::Ready(None);
+            };
+            room = more;
         }
-        while !piece.is_empty() {
-            self.stream.reserve_capacity(piece.len().min(SEND_BUFFER));
-            let mut room = self.stream.capacity();
-            if room == 0 {
-                let blocked = self.active.blocked();
-                match poll_fn(|context| self.stream.poll_capacity(context)).await {
-                    Some(Ok(more)) => room = more,
-                    _ => return Ok(false),
-                }
-                drop(blocked);
-            }
-            let now = piece.split_to(room.min(piece.len()));
-            let last = last && piece.is_empty();
-            self.give(now, last)?;
-        }
-        Ok(true)
+        self.active.set_blocked(false);
+        Poll::Ready(Some(room))
     }
 
-    fn give(&mut self, piece: Bytes, last: bool) -> Result<(), Broken> {
+    /// Sends a piece, the last one if nothing waits behind it.
+    fn give(&mut self, piece: Bytes) -> Result<(), Broken> {
         self.bytes += piece.len() as u64;
-        self.stream.send_data(piece, last).map_err(|_| Broken)?;
+        let is_last = self.is_last && self.piece.is_empty();
+        let sent = self.stream.send_data(piece, is_last);
+        sent.map_err(|_| Broken)?;
         self.active.moved();
         if let Some(finish) = &mut self.finish
             && self.bytes > 0

@@ -1,4 +1,5 @@
-//! Clients that hold an HTTP/2 connection without taking anything from it.
+//! Clients that hold an HTTP/2 connection without taking anything from it, and streams that share
+//! one task.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -12,7 +13,10 @@ use tokio::time::Instant;
 use super::*;
 use crate::exchange::{Body, Headers};
 
+const DATA: u8 = 0;
+const RESET: u8 = 3;
 const PING: u8 = 6;
+const END_STREAM: u8 = 1;
 const BODY_TIME: u64 = 30;
 const IDLE: u64 = 75;
 
@@ -48,6 +52,26 @@ enum Client {
 
 async fn held_by(client_is: Client, opening: Vec<u8>, body: &'static [u8]) -> u64 {
     let set = tokio::task::LocalSet::new();
+    let handler = move |_: Request| async move { answer(body) };
+    let begin = Instant::now();
+    let client = serve_on(&set, handler);
+    let until_closed = tokio::time::timeout(
+        Duration::from_mins(10),
+        set.run_until(answer_pings(client_is, client, opening)),
+    );
+    until_closed.await.expect("the connection is given up");
+    begin.elapsed().as_secs()
+}
+
+fn answer(body: &'static [u8]) -> Response {
+    Response::new(StatusCode::OK, Headers::new(), Bytes::from_static(body))
+}
+
+/// The client's end of a connection that `handler` answers on.
+fn serve_on<F: Future<Output = Response> + 'static>(
+    set: &tokio::task::LocalSet,
+    handler: impl Fn(Request) -> F + 'static,
+) -> DuplexStream {
     let (client, server) = tokio::io::duplex(1 << 16);
     let limits = Rc::new(Limits {
         header_bytes: 16 * 1024,
@@ -56,20 +80,11 @@ async fn held_by(client_is: Client, opening: Vec<u8>, body: &'static [u8]) -> u6
         body_time: Duration::from_secs(BODY_TIME),
         idle: Duration::from_secs(IDLE),
     });
-    let handler = move |_: Request| async move {
-        Response::new(StatusCode::OK, Headers::new(), Bytes::from_static(body))
-    };
     let refuse = |status, _| Response::new(status, Headers::new(), Body::Empty);
-    let begin = Instant::now();
     set.spawn_local(
         async move { serve(server, limits, std::future::pending(), handler, refuse).await },
     );
-    let until_closed = tokio::time::timeout(
-        Duration::from_mins(10),
-        set.run_until(answer_pings(client_is, client, opening)),
-    );
-    until_closed.await.expect("the connection is given up");
-    begin.elapsed().as_secs()
+    client
 }
 
 async fn answer_pings(client_is: Client, mut client: DuplexStream, opening: Vec<u8>) {
@@ -124,4 +139,146 @@ async fn a_client_that_answers_no_ping_is_given_up() {
 async fn a_client_that_sends_half_a_preface_is_given_up() {
     let held = held(b"PRI * HTTP/2.0\r\n".to_vec(), b"").await;
     assert_eq!(held, BODY_TIME);
+}
+
+/// Sends `opening`; the streams whose answers come, in their order, until there are `count`.
+async fn answered(client: &mut DuplexStream, opening: &[u8], count: usize) -> Vec<u8> {
+    client.write_all(opening).await.unwrap();
+    let mut ended = Vec::new();
+    while ended.len() < count {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        client.read_exact(&mut payload).await.unwrap();
+        if head[0..4] == [0, 0, payload.len() as u8, DATA] && head[4] & END_STREAM != 0 {
+            ended.push(head[8]);
+        }
+    }
+    ended
+}
+
+async fn within_a_minute<T>(set: &tokio::task::LocalSet, client: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), set.run_until(client))
+        .await
+        .expect("the streams are answered")
+}
+
+/// The last one first.
+async fn let_go(mut waiting: Vec<tokio::sync::oneshot::Sender<()>>) {
+    while let Some(go) = waiting.pop() {
+        go.send(()).unwrap();
+        turn().await;
+    }
+}
+
+/// Goes on at once, but not before it was polled once more.
+async fn turn() {
+    let mut turned = false;
+    let turn = std::future::poll_fn(|context| {
+        if std::mem::replace(&mut turned, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    turn.await;
+}
+
+#[tokio::test]
+async fn streams_end_in_the_order_in_which_their_answers_are_there() {
+    let set = tokio::task::LocalSet::new();
+    // The first three wait for the fourth, and go on in the opposite order.
+    let waiting = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let handler = move |_: Request| {
+        let waiting = Rc::clone(&waiting);
+        async move {
+            if waiting.borrow().len() == 3 {
+                let_go(waiting.take()).await;
+                return answer(b"hello");
+            }
+            let (go, went) = tokio::sync::oneshot::channel();
+            waiting.borrow_mut().push(go);
+            went.await.unwrap();
+            answer(b"hello")
+        }
+    };
+    let mut client = serve_on(&set, handler);
+    let opening = [preface(255), get(1), get(3), get(5), get(7)].concat();
+    let ended = within_a_minute(&set, answered(&mut client, &opening, 4)).await;
+    assert_eq!(ended, [5, 3, 1, 7]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_always_ready_holds_up_no_other() {
+    let set = tokio::task::LocalSet::new();
+    let first = Rc::new(std::cell::Cell::new(true));
+    let handler = move |_: Request| {
+        let mut turns = if first.take() { usize::MAX } else { 0 };
+        async move {
+            while turns > 0 {
+                turns -= 1;
+                turn().await;
+            }
+            answer(b"hello")
+        }
+    };
+    let mut client = serve_on(&set, handler);
+    let opening = [preface(255), get(1), get(3)].concat();
+    let ended = within_a_minute(&set, async {
+        let mut ended = answered(&mut client, &opening, 1).await;
+        ended.extend(answered(&mut client, &get(5), 1).await);
+        ended
+    });
+    assert_eq!(ended.await, [3, 5]);
+}
+
+#[tokio::test]
+async fn a_stream_can_be_woken_by_another_thread() {
+    let set = tokio::task::LocalSet::new();
+    let handler = |_: Request| async {
+        let (go, went) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || go.send(()));
+        went.await.unwrap();
+        answer(b"hello")
+    };
+    let mut client = serve_on(&set, handler);
+    let ended = within_a_minute(&set, async {
+        let mut ended = answered(&mut client, &preface(255), 0).await;
+        for stream in (1..100).step_by(2) {
+            ended.extend(answered(&mut client, &get(stream), 1).await);
+        }
+        ended
+    });
+    assert_eq!(ended.await, (1..100).step_by(2).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_is_given_up_and_its_place_is_taken_by_another() {
+    /// Tells when it is dropped.
+    struct Told(tokio::sync::mpsc::Sender<()>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.try_send(()).unwrap();
+        }
+    }
+    let set = tokio::task::LocalSet::new();
+    let (told, mut given_up) = tokio::sync::mpsc::channel(1);
+    let told = std::cell::RefCell::new(Some(Told(told)));
+    let handler = move |_: Request| {
+        let told = told.take();
+        async move {
+            if told.is_some() {
+                std::future::pending::<()>().await;
+            }
+            answer(b"hello")
+        }
+    };
+    let mut client = serve_on(&set, handler);
+    let ended = within_a_minute(&set, async {
+        answered(&mut client, &[preface(255), get(1)].concat(), 0).await;
+        answered(&mut client, &frame(RESET, 0, 1, &[0, 0, 0, 8]), 0).await;
+        given_up.recv().await.unwrap();
+        answered(&mut client, &get(3), 1).await
+    });
+    assert_eq!(ended.await, [3]);
 }
