@@ -3,7 +3,7 @@
 //! `h2` flushes after each frame of a body. Behind TLS each flush is a record of its own and a call
 //! of the system, which cost more than the frame itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,6 +18,11 @@ const GATHERED_MAX: usize = 16 * 1024;
 
 /// A piece that is worth a write of its own.
 const LARGE: usize = 8 * 1024;
+
+thread_local! {
+    /// Room to gather in, for each connection while it has something to write.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The transport as `h2` sees it.
 pub(super) struct Corked<S>(Rc<RefCell<Output<S>>>);
@@ -56,14 +61,9 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
         self.0.borrow_mut().corked = true;
     }
 
-    /// Writes what was gathered. The room for it is kept as long as the connection is `busy`.
-    pub fn poll_flush(&self, context: &mut Context<'_>, busy: bool) -> Poll<io::Result<()>> {
-        let output = &mut *self.0.borrow_mut();
-        ready!(output.poll_flushed(context))?;
-        if !busy {
-            output.gathered = Vec::new();
-        }
-        Poll::Ready(Ok(()))
+    /// Writes what was gathered.
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_flushed(context)
     }
 }
 
@@ -78,8 +78,12 @@ impl<S: AsyncWrite + Unpin> Output<S> {
             self.written += count;
             self.unflushed = true;
         }
-        self.gathered.clear();
-        self.written = 0;
+        if self.written > 0 {
+            self.written = 0;
+            let mut room = std::mem::take(&mut self.gathered);
+            room.clear();
+            ROOM.set(room);
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -107,6 +111,8 @@ impl<S: AsyncWrite + Unpin> Output<S> {
             return Pin::new(&mut self.io).poll_write_vectored(context, pieces);
         }
         if self.gathered.is_empty() {
+            self.gathered = ROOM.take();
+            self.gathered.reserve(GATHERED_MAX + margin::OUT);
             self.gathered.extend_from_slice(&[0; margin::OUT]);
             self.written = margin::OUT;
         }
@@ -201,7 +207,7 @@ mod tests {
             corked.write_all(&vec![0; len]).await.unwrap();
             corked.flush().await.unwrap();
         }
-        std::future::poll_fn(|context| cork.poll_flush(context, false))
+        std::future::poll_fn(|context| cork.poll_flush(context))
             .await
             .unwrap();
         cork.0.borrow().io.0.clone()

@@ -180,8 +180,7 @@ where
             }
         }
         let context = &mut Context::from_waker(&self.waker);
-        let busy = self.active.streams() > 0;
-        match self.cork.poll_flush(context, busy) {
+        match self.cork.poll_flush(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Pending,
         }
