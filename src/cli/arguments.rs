@@ -69,7 +69,7 @@ pub struct RunArguments {
 /// The gateway's own log, on standard error.
 #[derive(Debug, Args)]
 pub struct LogArguments {
-    /// What is logged: error, warn, info, debug, trace; or by module, as `info,concertina::tls=debug`
+    /// What is logged: error, warn, info, debug; or by module, as `info,concertina::tls=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,
     /// How the log looks
@@ -291,7 +291,7 @@ pub struct TestArguments {
     /// Try again whenever one of the files changes
     #[arg(long)]
     pub watch: bool,
-    /// Show the gateway's own log: error, warn, info, debug, trace
+    /// Show the gateway's own log: error, warn, info, debug
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
 }
