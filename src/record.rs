@@ -108,7 +108,7 @@ impl Record {
         let parts: Vec<Part<'_>> = notes.parts.iter().map(part).collect();
         let upstream = notes
             .upstream
-            .and_then(|at| notes.gateway.upstreams.get(at));
+            .and_then(|at| notes.gateway.upstream_names.get(at));
         let caller = notes
             .admission
             .as_ref()
@@ -130,8 +130,8 @@ impl Record {
             bytes_sent: notes.sent,
             duration,
             aborted: !notes.complete,
-            route: notes.matched_route().map(|route| route.name.as_str()),
-            upstream: upstream.map(|group| group.name()),
+            route: notes.matched_route().map(|route| &route.logged),
+            upstream,
             endpoint: notes.call.endpoint.as_deref(),
             caller: caller.map(|caller| &*caller.name),
             error: notes.cause,

@@ -16,8 +16,8 @@ use crate::guard::{Authenticators, Guard, Limits};
 use crate::http1;
 use crate::intake::{CHECKED_BYTES, IntakeSpec};
 use crate::listen::ListenerSpec;
-use crate::observe::Metrics;
 use crate::observe::metrics::{Handles, ListenerMetrics, PartMetrics, RouteMetrics};
+use crate::observe::{Metrics, Quoted};
 use crate::orchestrate::{FlowSpec, OnErrorSpec, Plan, StepKind};
 use crate::route::scope::RequestScope;
 use crate::route::{Entry, NoRoute, Params, PathPattern, Table};
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     table: Table,
     pub upstreams: Vec<Arc<Group>>,
+    /// Their names as they are logged, in the same order.
+    pub upstream_names: Vec<Quoted>,
     pub authenticators: Authenticators,
     pub limits: Limits,
     pub trusted: TrustedPeers,
@@ -45,6 +47,8 @@ pub struct Snapshot {
 /// A route, ready to answer.
 pub struct Route {
     pub name: String,
+    /// The name as it is logged.
+    pub logged: Quoted,
     pub pattern: PathPattern,
     pub when: Option<Arc<Expression>>,
     pub guard: Guard,
@@ -135,6 +139,7 @@ impl Snapshot {
         Ok(Self {
             routes,
             table,
+            upstream_names: upstreams.iter().map(|it| Quoted::new(it.name())).collect(),
             upstreams,
             authenticators,
             limits,
@@ -246,6 +251,7 @@ impl Route {
         }
         Ok(Self {
             name: spec.name.clone(),
+            logged: Quoted::new(&spec.name),
             pattern: spec.pattern.clone(),
             when: spec.when.clone(),
             guard: Guard::build(&spec.guard, authenticators, limits).map_err(BuildError)?,

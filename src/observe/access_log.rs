@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use super::line::{Clock, write_json, write_text};
-pub use super::line::{Part, Record};
+pub use super::line::{Part, Quoted, Record};
 use super::metrics::{LogCounts, Metrics};
 use super::spec::{AccessLogSpec, LogFormat};
 

@@ -39,8 +39,8 @@ pub struct Record<'a> {
     pub duration: Duration,
     /// The client left before the last byte.
     pub aborted: bool,
-    pub route: Option<&'a str>,
-    pub upstream: Option<&'a str>,
+    pub route: Option<&'a Quoted>,
+    pub upstream: Option<&'a Quoted>,
     pub endpoint: Option<&'a str>,
     /// The name of the caller.
     pub caller: Option<&'a str>,
@@ -48,6 +48,18 @@ pub struct Record<'a> {
     pub error: Option<&'a str>,
     /// The steps of a flow, in the order of the file.
     pub parts: &'a [Part<'a>],
+}
+
+/// A text as it stands in lines, quotes and all: made once for what many lines name.
+#[derive(Clone, Debug)]
+pub struct Quoted(Box<[u8]>);
+
+impl Quoted {
+    pub fn new(text: &str) -> Self {
+        let mut made = Vec::new();
+        quoted(&mut made, text);
+        Self(made.into())
+    }
 }
 
 /// What a line says of one step of a flow.
@@ -64,7 +76,7 @@ pub struct Part<'a> {
 /// Appends `record` as one JSON object and a line end. What is absent has no key.
 pub(super) fn write_json(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>) {
     line.extend_from_slice(b"{\"time\":\"");
-    clock.write(line, record.time);
+    line.extend_from_slice(&clock.text(record.time));
     line.extend_from_slice(b"\",\"request_id\":\"");
     line.extend_from_slice(record.request_id);
     line.extend_from_slice(b"\",\"trace_id\":\"");
@@ -82,8 +94,8 @@ pub(super) fn write_json(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
     line.extend_from_slice(b"\",\"protocol\":\"");
     line.extend_from_slice(record.protocol.as_bytes());
     line.push(b'"');
-    member(line, b",\"route\":\"", record.route);
-    member(line, b",\"upstream\":\"", record.upstream);
+    named(line, b",\"route\":", record.route);
+    named(line, b",\"upstream\":", record.upstream);
     member(line, b",\"endpoint\":\"", record.endpoint);
     member(line, b",\"caller\":\"", record.caller);
     member(line, b",\"error\":\"", record.error);
@@ -115,6 +127,14 @@ fn member(line: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
     }
 }
 
+/// The same for what is quoted already.
+fn named(line: &mut Vec<u8>, key: &[u8], name: Option<&Quoted>) {
+    if let Some(Quoted(name)) = name {
+        line.extend_from_slice(key);
+        line.extend_from_slice(name);
+    }
+}
+
 fn write_json_parts(line: &mut Vec<u8>, parts: &[Part<'_>]) {
     let mut lead: &[u8] = b",\"parts\":[{\"name\":";
     for part in parts {
@@ -141,7 +161,7 @@ fn write_json_parts(line: &mut Vec<u8>, parts: &[Part<'_>]) {
 /// Appends `record` as one line for people:
 /// `time client "METHOD url HTTP/version" status bytes duration key=value ...`
 pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>) {
-    clock.write(line, record.time);
+    line.extend_from_slice(&clock.text(record.time));
     line.push(b' ');
     client(line, record);
     line.extend_from_slice(b" \"");
@@ -167,8 +187,8 @@ pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
     if record.aborted {
         line.extend_from_slice(b" aborted");
     }
-    member(line, b" route=\"", record.route);
-    member(line, b" upstream=\"", record.upstream);
+    named(line, b" route=", record.route);
+    named(line, b" upstream=", record.upstream);
     member(line, b" endpoint=\"", record.endpoint);
     member(line, b" caller=\"", record.caller);
     member(line, b" error=\"", record.error);
@@ -195,20 +215,23 @@ pub(super) fn write_text(line: &mut Vec<u8>, clock: &Clock, record: &Record<'_>)
 /// Writes wall-clock times (RFC 3339, UTC, milliseconds); works the date out once a second.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// Seconds since 1970, and the text down to the second: `2026-08-01T12:00:00`.
-    second: Cell<(u64, [u8; 19])>,
+    /// Seconds since 1970, and the text of their first millisecond.
+    second: Cell<(u64, TimeText)>,
 }
+
+/// Such as `2026-08-01T12:00:00.000Z`.
+type TimeText = [u8; 24];
 
 impl Default for Clock {
     fn default() -> Self {
         Self {
-            second: Cell::new((0, *b"1970-01-01T00:00:00")),
+            second: Cell::new((0, to_the_second(0))),
         }
     }
 }
 
 impl Clock {
-    fn write(&self, line: &mut Vec<u8>, time: SystemTime) {
+    fn text(&self, time: SystemTime) -> TimeText {
         let since = time
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -217,20 +240,19 @@ impl Clock {
             text = to_the_second(since.as_secs());
             self.second.set((since.as_secs(), text));
         }
-        line.extend_from_slice(&text);
-        line.push(b'.');
-        three_digits(line, since.subsec_millis());
-        line.push(b'Z');
+        let [.., hundreds, tens, ones, _] = &mut text;
+        [*hundreds, *tens, *ones] = three_digits(since.subsec_millis());
+        text
     }
 }
 
-fn to_the_second(seconds: u64) -> [u8; 19] {
+fn to_the_second(seconds: u64) -> TimeText {
     let time = i64::try_from(seconds)
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
         .unwrap_or_default();
-    let text = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    text.as_bytes().try_into().unwrap_or([b'?'; 19])
+    let text = time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
+    text.as_bytes().try_into().unwrap_or([b'?'; 24])
 }
 
 fn quoted(line: &mut Vec<u8>, text: &str) {
@@ -249,30 +271,25 @@ fn escaped(line: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Whether `text` is visible ASCII and spaces, without quotes and backslashes.
+/// Whether `text` is visible ASCII and spaces, without quotes and backslashes. It looks at all of
+/// it whatever it finds, which takes few instructions.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a table of 256 entries has one for every byte"
+)]
 fn is_plain(text: &[u8]) -> bool {
-    let mut rest = text;
-    while let Some((word, after)) = rest.split_first_chunk() {
-        if !is_plain_word(u64::from_le_bytes(*word)) {
-            return false;
+    const ODD: [u8; 256] = {
+        let mut table = [1; 256];
+        let mut byte = b' ';
+        while byte <= b'~' {
+            table[byte as usize] = matches!(byte, b'"' | b'\\') as u8;
+            byte += 1;
         }
-        rest = after;
-    }
-    let spaces = u64::from_ne_bytes([b' '; 8]);
-    let rest = rest.iter();
-    is_plain_word(rest.fold(spaces, |word, byte| word << 8 | u64::from(*byte)))
-}
-
-/// Eight bytes at once: each test sets the highest bit of a byte that fails it.
-const fn is_plain_word(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const fn holding(word: u64, byte: u8) -> u64 {
-        let others = word ^ (ONES * byte as u64);
-        others.wrapping_sub(ONES) & !others
-    }
-    let below_space = word.wrapping_sub(ONES * b' ' as u64) & !word;
-    let quoting = holding(word, b'"') | holding(word, b'\\');
-    (word | below_space | quoting | holding(word, 0x7f)) & (ONES << 7) == 0
+        table
+    };
+    text.iter()
+        .fold(0, |odd, byte| odd | ODD[usize::from(*byte)])
+        == 0
 }
 
 fn escape(line: &mut Vec<u8>, text: &str) {
@@ -354,23 +371,25 @@ fn decimal(line: &mut Vec<u8>, value: u64) {
 fn millis(line: &mut Vec<u8>, duration: Duration) {
     let millis = duration.as_secs().saturating_mul(1000);
     decimal(line, millis.saturating_add(duration.subsec_millis().into()));
-    line.push(b'.');
-    three_digits(line, duration.subsec_micros() % 1000);
+    let [hundreds, tens, ones] = three_digits(duration.subsec_micros() % 1000);
+    line.extend_from_slice(&[b'.', hundreds, tens, ones]);
 }
 
-fn three_digits(line: &mut Vec<u8>, value: u32) {
-    let digit = |value: u32| b'0' + (value % 10) as u8;
-    line.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]);
+fn three_digits(value: u32) -> [u8; 3] {
+    [value / 100, value / 10, value].map(|value| b'0' + (value % 10) as u8)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
 
     fn record<'a>(path: &'a str, parts: &'a [Part<'a>]) -> Record<'a> {
+        static ROUTE: LazyLock<Quoted> = LazyLock::new(|| Quoted::new("GET /a"));
         Record {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_785_586_400_012),
             request_id: b"0af7",
@@ -387,7 +406,7 @@ mod tests {
             bytes_sent: u64::MAX,
             duration: Duration::from_micros(1_234_005),
             aborted: false,
-            route: Some("GET /a"),
+            route: Some(&ROUTE),
             upstream: None,
             endpoint: None,
             caller: Some("alice"),
@@ -453,10 +472,17 @@ mod tests {
         #[test]
         fn any_text_comes_back_from_one_line(path: String, host: String, name: String) {
             let parts = [Part { name: &name, outcome: "ok", cause: None, cache: None, duration: Duration::ZERO }];
-            let record = Record { host: &host, caller: Some(&name), ..record(&path, &parts) };
+            let route = Quoted::new(&name);
+            let record = Record {
+                host: &host,
+                route: Some(&route),
+                caller: Some(&name),
+                ..record(&path, &parts)
+            };
             let (text, value) = json(&record);
             prop_assert_eq!(value["path"].as_str(), Some(&*path));
             prop_assert_eq!(value["host"].as_str(), Some(&*host));
+            prop_assert_eq!(value["route"].as_str(), Some(&*name));
             prop_assert_eq!(value["caller"].as_str(), Some(&*name));
             let hidden = text.trim_end_matches('\n').chars().any(is_hidden);
             prop_assert!(!hidden);
@@ -468,7 +494,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_plain_is_found_eight_bytes_at_a_time(text in "[ -~]{0,40}", odd: u8, at: usize) {
+        fn one_odd_character_is_found_wherever_it_stands(text in "[ -~]{0,40}", odd: u8, at: usize) {
             let mut bytes: Vec<u8> = text.into_bytes();
             bytes.retain(|byte| !matches!(byte, b'"' | b'\\'));
             prop_assert!(is_plain(&bytes));

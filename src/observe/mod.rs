@@ -6,6 +6,6 @@ pub mod log;
 pub mod metrics;
 pub mod spec;
 
-pub use access_log::{AccessLog, Part, Record, Target, WorkerLog};
+pub use access_log::{AccessLog, Part, Quoted, Record, Target, WorkerLog};
 pub use metrics::{Metrics, Slot};
 pub use spec::{AccessLogSpec, LogFormat};
