@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::error::{Fault, GatewayError};
 use crate::exchange::path::PathError;
-use crate::exchange::{Body, Exchange, Finish, Headers, Peer, Request};
+use crate::exchange::{Body, CanonicalPath, Exchange, Finish, Headers, Peer, Request};
 use crate::guard::{Admission, Refusal};
 use crate::observe::metrics::{ExchangeEnd, RouteCells};
 use crate::observe::{self, Part};
@@ -68,16 +68,25 @@ impl Received {
 
 impl Record {
     /// Takes a request in. Boxed from the start: it is handed on until the exchange ends, and is
-    /// not small.
+    /// not small. The path that has no canonical form is said to be `/`, and comes back with the
+    /// reason, so that it can be logged and answered.
     pub fn begin(
         worker: &Rc<Worker>,
         gateway: Rc<Arc<Snapshot>>,
         request: Request,
         peer: &Arc<Peer>,
     ) -> (Box<Self>, Body, Result<(), PathError>) {
-        let (exchange, body, canonical) = Exchange::begin(request, peer, &gateway.trusted);
+        let Request {
+            mut head,
+            body,
+            upgrade,
+        } = request;
+        let (path, canonical) = match CanonicalPath::new(std::mem::take(&mut head.path)) {
+            Ok(path) => (path, Ok(())),
+            Err(error) => (CanonicalPath::root(), Err(error)),
+        };
         let record = Self {
-            exchange,
+            exchange: Exchange::begin(head, path, upgrade, peer, &gateway.trusted),
             notes: Notes {
                 worker: Rc::clone(worker),
                 gateway,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-use super::path::PathError;
 use super::{
-    Body, CanonicalPath, Exchange, Headers, Known, Peer, Request, RequestId, TraceContext, WallTime,
+    CanonicalPath, Exchange, Head, Headers, Known, Peer, Protocol, RequestId, TraceContext,
+    WallTime,
 };
 
 /// Peers whose forwarding fields are believed.
@@ -64,20 +64,14 @@ fn address_of(text: &str) -> Option<IpAddr> {
 }
 
 impl Exchange {
-    /// Takes a request in. The head that has no canonical form comes back with the reason, so
-    /// that it can be logged and answered.
-    // Inlined, so that what it makes is made where it stays.
-    #[inline]
+    /// Takes a head in, whose path has been brought to its one form.
     pub fn begin(
-        request: Request,
+        head: Head,
+        path: CanonicalPath,
+        upgrade: Option<Protocol>,
         peer: &Arc<Peer>,
         trusted: &TrustedPeers,
-    ) -> (Self, Body, Result<(), PathError>) {
-        let Request {
-            head,
-            body,
-            upgrade,
-        } = request;
+    ) -> Self {
         let believed = trusted.contains(peer.address.ip());
         let (client, scheme, id) = if believed {
             (
@@ -94,11 +88,7 @@ impl Exchange {
                 RequestId::new(),
             )
         };
-        let (path, outcome) = match CanonicalPath::new(head.path) {
-            Ok(path) => (path, Ok(())),
-            Err(error) => (CanonicalPath::root(), Err(error)),
-        };
-        let exchange = Self {
+        Self {
             id,
             method: head.method,
             path,
@@ -115,8 +105,7 @@ impl Exchange {
             scheme,
             started: Instant::now(),
             time: WallTime::default(),
-        };
-        (exchange, body, outcome)
+        }
     }
 }
 

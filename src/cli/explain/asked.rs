@@ -7,7 +7,7 @@ use http::{Method, Uri};
 
 use crate::exchange::path::PathError;
 use crate::exchange::{
-    Body, Exchange, Head, Headers, Peer, Request, TlsFacts, TrustedPeers, Version,
+    CanonicalPath, Exchange, Head, Headers, Peer, TlsFacts, TrustedPeers, Version,
 };
 
 /// Why a request cannot be explained.
@@ -52,27 +52,20 @@ pub(super) fn exchange(
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
     };
-    let request = Request {
-        head: Head {
-            method,
-            path: path.to_owned(),
-            query,
-            authority,
-            version: Version::Http11,
-            headers,
-        },
-        body: Body::Empty,
-        upgrade: None,
+    let canonical = CanonicalPath::new(path.to_owned()).map_err(|source| ExplainError::Path {
+        path: path.to_owned(),
+        source,
+    })?;
+    let head = Head {
+        method,
+        path: path.to_owned(),
+        query,
+        authority,
+        version: Version::Http11,
+        headers,
     };
-    let peer = Arc::new(from_here(scheme));
-    let (exchange, _, canonical) = Exchange::begin(request, &peer, &TrustedPeers::default());
-    match canonical {
-        Ok(()) => Ok(exchange),
-        Err(source) => Err(ExplainError::Path {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+    let (peer, trusted) = (Arc::new(from_here(scheme)), TrustedPeers::default());
+    Ok(Exchange::begin(head, canonical, None, &peer, &trusted))
 }
 
 /// A client on this machine.

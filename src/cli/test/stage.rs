@@ -16,7 +16,8 @@ use super::script::{CallMade, Pipes, Script};
 use crate::config::GatewaySpec;
 use crate::config::cases::{CaseSpec, RequestSpec};
 use crate::exchange::{
-    Body, BodyError, Exchange, Head, Headers, Peer, Request, Response, TlsFacts, Version,
+    Body, BodyError, CanonicalPath, Exchange, Head, Headers, Peer, Request, Response, TlsFacts,
+    Version,
 };
 use crate::listen::ConnectionLimits;
 use crate::observe::{AccessLog, AccessLogSpec, LogFormat, Metrics, Slot, Target};
@@ -97,8 +98,10 @@ impl Bench {
             .find(|listener| listener.tls.is_some())
             .map(|listener| listener.address.port());
         let snapshot = self.snapshot(spec, https_port)?;
-        let unsigned = request(&case.request, None);
-        let (exchange, ..) = Exchange::begin(unsigned, &peer, &snapshot.trusted);
+        let Request { head, .. } = request(&case.request, None);
+        let path = CanonicalPath::new(head.path.clone());
+        let path = path.unwrap_or_else(|_| CanonicalPath::root());
+        let exchange = Exchange::begin(head, path, None, &peer, &snapshot.trusted);
         let found = snapshot.find(&exchange).ok();
         let route = found.map(|(index, route, _)| (index, route.name.clone()));
         let credential = match &case.caller {
