@@ -422,6 +422,18 @@ fn an_object_that_is_read_often_answers_the_same_each_time() {
     }
 }
 
+#[test]
+fn what_cannot_be_a_key_is_looked_for_in_no_map() {
+    let slice = Json::try_from("{}").unwrap();
+    for held in ["null", "[1]", "{}"] {
+        let text = format!("{held} in body");
+        for body in [Value::Json(slice.clone()), tree(&slice)] {
+            let error = with_body(&text, body).unwrap_err();
+            assert_eq!(error.kind, EvalErrorKind::Kind, "{text}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
 

@@ -203,8 +203,11 @@ fn contains(container: &Value, held: &Value, budget: &Budget) -> Result<bool, Ev
         View::Map(map) => Ok(key(held)?.is_some_and(|key| map.get(&key).is_some())),
         View::JsonMap(json) => {
             budget.scan(json.bytes().len())?;
-            let name = held.as_text();
-            Ok(name.is_some_and(|name| json.field(&name).is_some()))
+            match held.as_text() {
+                Some(name) => Ok(json.field(&name).is_some()),
+                // Its names are texts; what cannot be a key at all is an error here too.
+                None => key(held).map(|_| false),
+            }
         }
         _ => Err(EvalError::kind(
             "no such overload: `in` takes a list or a map on its right",
