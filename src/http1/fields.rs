@@ -217,9 +217,11 @@ fn wrong_line(error: LineError, lines: &[u8]) -> HeadError {
             let rest = lines.get(at..).unwrap_or_default();
             let line = rest.split(|&byte| byte == b'\n').next();
             let line = line.unwrap_or_default();
+            let whole = line.strip_suffix(b"\r");
             match line.iter().position(|&byte| byte == b':') {
                 Some(colon) => wrong_name(line.get(..colon).unwrap_or_default(), true),
-                None => wrong_name(line.strip_suffix(b"\r").unwrap_or(line), false),
+                // An empty line, perhaps: what is meant to end the head.
+                None => whole.map_or(BARE_LF, |line| wrong_name(line, false)),
             }
         }
     })

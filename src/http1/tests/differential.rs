@@ -323,6 +323,18 @@ proptest! {
 }
 
 #[test]
+fn an_empty_line_without_cr_ends_no_head() {
+    for text in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n\n\n5 \r\n",
+    ] {
+        for cut in 0..text.len() {
+            compare(text.as_bytes(), cut).unwrap();
+        }
+    }
+}
+
+#[test]
 fn sound_requests_are_taken_by_both() {
     let text = "GET /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nPOST /c HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
                 POST /d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
