@@ -23,6 +23,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -67,6 +68,7 @@ struct Scenario {
     headers: String,
     body: usize,
     logged: bool,
+    http2: bool,
 }
 
 impl Scenario {
@@ -78,6 +80,7 @@ impl Scenario {
             headers: String::new(),
             body: 0,
             logged: false,
+            http2: false,
         }
     }
 
@@ -106,12 +109,15 @@ fn scenarios() -> Outcome<Vec<Scenario>> {
     token.headers = format!("Authorization: Bearer {}\r\n", signed()?);
     let mut logged = Scenario::new("logged", "GET of 2 kB, access log to a file", "/2k");
     logged.logged = true;
+    let mut http2 = Scenario::new("http2", "GET of 2 kB over HTTP/2", "/2k");
+    http2.http2 = true;
     Ok(vec![
         Scenario::new("proxy", "GET of 2 kB, proxied", "/2k"),
         browser,
         post,
         Scenario::new("flow", "three parts of 2 kB, nested", "/flow"),
         token,
+        http2,
         logged,
     ])
 }
@@ -470,17 +476,14 @@ impl Gateway {
 
     /// Instructions per request, after a warm-up.
     fn count(&mut self, scenario: &Scenario) -> Outcome<u64> {
-        let request = scenario.request();
-        let mut clients = Vec::new();
-        for _ in 0..CONNECTIONS {
-            let client = TcpStream::connect(self.address)?;
-            client.set_nodelay(true)?;
-            client.set_read_timeout(Some(PATIENCE))?;
-            clients.push(BufReader::new(client));
-        }
-        ask(&mut clients, &request, WARM_UP)?;
+        let mut clients = if scenario.http2 {
+            Clients::Http2(Http2::connect(self.address, scenario.path)?)
+        } else {
+            Clients::http1(self.address, scenario.request())?
+        };
+        clients.ask(WARM_UP)?;
         self.control("--zero")?;
-        ask(&mut clients, &request, COUNTED)?;
+        clients.ask(COUNTED)?;
         self.control(&format!("--dump={}", scenario.name))?;
         self.dumps += 1;
         let dump = self.counts.with_extension(self.dumps.to_string());
@@ -537,6 +540,102 @@ fn address_in(said: impl Read + Send + 'static) -> Outcome<SocketAddr> {
         Ok(Err(before)) => Err(format!("the gateway did not start:\n{before}").into()),
         Err(_) => Err("the gateway did not start in time".into()),
     }
+}
+
+/// Connections to the gateway.
+enum Clients {
+    Http1(Vec<BufReader<TcpStream>>, Vec<u8>),
+    Http2(Http2),
+}
+
+impl Clients {
+    fn http1(address: SocketAddr, request: Vec<u8>) -> Outcome<Self> {
+        let mut clients = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let client = TcpStream::connect(address)?;
+            client.set_nodelay(true)?;
+            client.set_read_timeout(Some(PATIENCE))?;
+            clients.push(BufReader::new(client));
+        }
+        Ok(Self::Http1(clients, request))
+    }
+
+    /// Sends `count` requests over the connections in turn, one at a time.
+    fn ask(&mut self, count: usize) -> Outcome<()> {
+        match self {
+            Self::Http1(clients, request) => ask(clients, request, count),
+            Self::Http2(clients) => clients.ask(count),
+        }
+    }
+}
+
+/// HTTP/2 connections without TLS.
+struct Http2 {
+    runtime: tokio::runtime::Runtime,
+    clients: Vec<h2::client::SendRequest<Bytes>>,
+    uri: String,
+}
+
+impl Http2 {
+    fn connect(address: SocketAddr, path: &str) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let mut clients = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let opened = runtime.block_on(async {
+                let stream = tokio::net::TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                let (client, connection) = h2::client::handshake(stream).await?;
+                tokio::spawn(connection);
+                Outcome::Ok(client)
+            });
+            clients.push(opened?);
+        }
+        Ok(Self {
+            runtime,
+            clients,
+            uri: format!("http://localhost{path}"),
+        })
+    }
+
+    fn ask(&mut self, count: usize) -> Outcome<()> {
+        let (clients, uri) = (&self.clients, &self.uri);
+        let all = async {
+            for _ in 0..count.div_ceil(clients.len()) {
+                for client in clients {
+                    get(client.clone(), uri).await?;
+                }
+            }
+            Ok(())
+        };
+        let bounded = async { tokio::time::timeout(PATIENCE, all).await };
+        self.runtime.block_on(bounded)?
+    }
+}
+
+/// One GET over HTTP/2, its answer read whole.
+async fn get(client: h2::client::SendRequest<Bytes>, uri: &str) -> Outcome<()> {
+    let request = http::Request::get(uri)
+        .header("user-agent", "instructions")
+        .header("accept", "*/*")
+        .body(())?;
+    let (response, _) = client.ready().await?.send_request(request, true)?;
+    let response = response.await?;
+    if response.status() != http::StatusCode::OK {
+        return Err(format!("answered {}", response.status()).into());
+    }
+    let mut body = response.into_body();
+    let mut length = 0;
+    while let Some(piece) = body.data().await {
+        let count = piece?.len();
+        length += count;
+        body.flow_control().release_capacity(count)?;
+    }
+    if length < 200 {
+        return Err(format!("an answer of {length} bytes").into());
+    }
+    Ok(())
 }
 
 /// Sends `count` requests over the connections in turn, one at a time.
