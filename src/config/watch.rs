@@ -35,20 +35,27 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Watches the files of a configuration.
 ///
 /// ```text
-/// let mut watch = Watch::new(vec![path]);        // before the file is loaded
-/// watch.follow(&spec.files).await;
+/// let mut sight = Sight::of([path]);             // before the file is loaded
+/// load();
+/// let mut watch = Watch::default();
 /// loop {
+///     watch.follow(sight.covering(&files_of_that_load, begin));
 ///     watch.changed().await;
-///     reload();                                  // takes the files as they are now
-///     watch.follow(&files_of_last_load).await;   // a refused load has files as well
+///     sight = sight.again();
+///     load();                                    // a refused load has files as well
 /// }
 /// ```
 pub struct Watch {
-    seen: BTreeMap<PathBuf, Look>,
+    seen: Sight,
     folders: BTreeSet<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     notices: mpsc::Receiver<()>,
 }
+
+/// What files looked like at one moment. Taken before they are loaded it tells what was loaded at
+/// least: whatever is written after it is another sight.
+#[derive(Clone, Debug, Default)]
+pub struct Sight(BTreeMap<PathBuf, Look>);
 
 /// What a file looked like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,9 +75,63 @@ struct Stamp {
     identity: (u64, i64, i64),
 }
 
-impl Watch {
-    /// Watches `files` as they are now. Never fails: without notices of the system it looks.
-    pub fn new(files: Vec<PathBuf>) -> Self {
+impl Sight {
+    /// What `files` look like now.
+    pub fn of(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        let files = files.into_iter();
+        Self(
+            files
+                .map(|file| {
+                    let look = look(&file, None);
+                    (file, look)
+                })
+                .collect(),
+        )
+    }
+
+    /// What the same files look like now.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let looks = self.0.iter();
+        Self(
+            looks
+                .map(|(file, before)| (file.clone(), look(file, Some(before))))
+                .collect(),
+        )
+    }
+
+    /// The sight of `files`, which were read by a loading that began at `begin`, after this sight
+    /// was taken. What this sight does not have is looked at now; where it was written since
+    /// `begin`, nobody knows what was loaded, so that it counts as changed.
+    #[must_use]
+    pub fn covering(mut self, files: &[PathBuf], begin: SystemTime) -> Self {
+        let late = |file: &Path| {
+            let written = std::fs::metadata(file).and_then(|file| file.modified());
+            written.is_ok_and(|at| at >= begin)
+        };
+        let looks = files.iter().map(|file| {
+            let look = match self.0.remove(file) {
+                Some(look) => look,
+                None if late(file) => Look::default(),
+                None => look(file, None),
+            };
+            (file.clone(), look)
+        });
+        Self(looks.collect())
+    }
+
+    /// Whether every file that both have seen had the same content.
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.0.iter().all(|(path, look)| {
+            let other = other.0.get(path);
+            other.is_none_or(|other| other.hash == look.hash)
+        })
+    }
+}
+
+impl Default for Watch {
+    /// Watches nothing yet. Never fails: without notices of the system it looks.
+    fn default() -> Self {
         let (sender, notices) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // A full channel has a notice already.
@@ -78,33 +139,26 @@ impl Watch {
                 sender.try_send(()).unwrap_or_default();
             }
         });
-        let mut watch = Self {
-            seen: BTreeMap::new(),
+        Self {
+            seen: Sight::default(),
             folders: BTreeSet::new(),
             watcher: watcher.ok(),
             notices,
-        };
-        watch.seen = look_at(files, &BTreeMap::new());
-        watch.watch_folders();
-        watch
+        }
+    }
+}
+
+impl Watch {
+    /// Watches the files of `sight` from now on, and no others. What is not as it was seen there
+    /// has changed.
+    pub fn follow(&mut self, sight: Sight) {
+        self.seen = sight;
+        self.watch_folders();
     }
 
-    /// Watches `files` from now on. A file that was watched before counts as changed when it is not
-    /// as it was when [`Watch::changed`] returned, so nothing is missed in between.
-    pub async fn follow(&mut self, files: &[PathBuf]) {
-        let (mut known, mut new) = (BTreeMap::new(), Vec::new());
-        for file in files {
-            match self.seen.remove(file) {
-                Some(look) => {
-                    known.insert(file.clone(), look);
-                }
-                None if !known.contains_key(file) => new.push(file.clone()),
-                None => {}
-            }
-        }
-        known.extend(off_thread(move || look_at(new, &BTreeMap::new())).await);
-        self.seen = known;
-        self.watch_folders();
+    /// What was seen last.
+    pub const fn seen(&self) -> &Sight {
+        &self.seen
     }
 
     /// Waits until the content of a file is not what it was, and then until it stays what it is: a
@@ -112,7 +166,7 @@ impl Watch {
     pub async fn changed(&mut self) {
         loop {
             let now = self.look().await;
-            if !same(&self.seen, &now) {
+            if !self.seen.agrees(&now) {
                 self.seen = self.settled(now).await;
                 return;
             }
@@ -122,12 +176,12 @@ impl Watch {
     }
 
     /// What the files look like when they no longer change.
-    async fn settled(&self, mut now: BTreeMap<PathBuf, Look>) -> BTreeMap<PathBuf, Look> {
+    async fn settled(&self, mut now: Sight) -> Sight {
         let end = Instant::now() + RESTLESS;
         while Instant::now() < end {
             sleep(QUIET).await;
             let before = std::mem::replace(&mut now, self.look().await);
-            if same(&before, &now) {
+            if before.agrees(&now) {
                 break;
             }
         }
@@ -135,13 +189,13 @@ impl Watch {
     }
 
     /// Every file as it is now.
-    async fn look(&self) -> BTreeMap<PathBuf, Look> {
-        let before = self.seen.clone();
-        off_thread(move || {
-            let files = before.keys().cloned().collect();
-            look_at(files, &before)
-        })
-        .await
+    async fn look(&self) -> Sight {
+        let seen = self.seen.clone();
+        // Where it keeps no request waiting. It ends without a result only when the runtime is
+        // going down.
+        tokio::task::spawn_blocking(move || seen.again())
+            .await
+            .unwrap_or_default()
     }
 
     /// Waits for a notice and for quiet behind it, or until it is time to look.
@@ -162,7 +216,7 @@ impl Watch {
     /// Watches the folders of the files, also of those that links lead to, and no others.
     fn watch_folders(&mut self) {
         let mut folders = BTreeSet::new();
-        for file in self.seen.keys() {
+        for file in self.seen.0.keys() {
             folders.extend(folder_of(file));
             if let Ok(real) = file.canonicalize() {
                 folders.extend(folder_of(&real));
@@ -181,12 +235,6 @@ impl Watch {
     }
 }
 
-/// Whether all files have the same content.
-fn same(before: &BTreeMap<PathBuf, Look>, now: &BTreeMap<PathBuf, Look>) -> bool {
-    now.iter()
-        .all(|(path, look)| before.get(path).is_some_and(|seen| seen.hash == look.hash))
-}
-
 /// Reading a file is no change.
 fn matters(kind: EventKind) -> bool {
     use notify::event::{AccessKind, AccessMode};
@@ -203,22 +251,6 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
     } else {
         parent.to_owned()
     })
-}
-
-/// Does what reads files where it keeps no request waiting.
-async fn off_thread<T: Default + Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> T {
-    // It ends without a result only when the runtime is going down.
-    tokio::task::spawn_blocking(look).await.unwrap_or_default()
-}
-
-fn look_at(files: Vec<PathBuf>, before: &BTreeMap<PathBuf, Look>) -> BTreeMap<PathBuf, Look> {
-    files
-        .into_iter()
-        .map(|file| {
-            let look = look(&file, before.get(&file));
-            (file, look)
-        })
-        .collect()
 }
 
 fn look(file: &Path, before: Option<&Look>) -> Look {
@@ -278,6 +310,12 @@ mod tests {
     /// Far longer than looking takes: only a change that is missed meets it.
     const PATIENCE: Duration = Duration::from_secs(30);
 
+    fn watching(file: &Path) -> Watch {
+        let mut watch = Watch::default();
+        watch.follow(Sight::of([file.to_owned()]));
+        watch
+    }
+
     async fn must_change(watch: &mut Watch) {
         timeout(PATIENCE, watch.changed())
             .await
@@ -289,7 +327,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("routes.toml");
         fs::write(&file, "a").unwrap();
-        let mut watch = Watch::new(vec![file.clone()]);
+        let mut watch = watching(&file);
         fs::write(&file, "b").unwrap();
         must_change(&mut watch).await;
         fs::remove_file(&file).unwrap();
@@ -304,7 +342,7 @@ mod tests {
         let file = folder.path().join("routes.toml");
         let other = folder.path().join(".routes.toml.new");
         fs::write(&file, "a").unwrap();
-        let mut watch = Watch::new(vec![file.clone()]);
+        let mut watch = watching(&file);
         fs::write(&other, "b").unwrap();
         fs::rename(&other, &file).unwrap();
         must_change(&mut watch).await;
@@ -322,7 +360,7 @@ mod tests {
         }
         symlink("one", base.join("..data")).unwrap();
         symlink("..data/routes.toml", base.join("routes.toml")).unwrap();
-        let mut watch = Watch::new(vec![base.join("routes.toml")]);
+        let mut watch = watching(&base.join("routes.toml"));
         symlink("two", base.join("..new")).unwrap();
         fs::rename(base.join("..new"), base.join("..data")).unwrap();
         must_change(&mut watch).await;
@@ -331,7 +369,7 @@ mod tests {
     #[tokio::test]
     async fn a_new_file_in_a_folder_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = Watch::new(vec![folder.path().to_owned()]);
+        let mut watch = watching(folder.path());
         fs::write(folder.path().join("more.toml"), "").unwrap();
         must_change(&mut watch).await;
     }
@@ -347,16 +385,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_changes_between_loading_and_following_is_not_missed() {
+    async fn what_changes_after_the_sight_is_not_missed() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("a"), folder.path().join("b"));
         fs::write(&first, "1").unwrap();
         fs::write(&second, "1").unwrap();
-        let mut watch = Watch::new(vec![first.clone()]);
+        let sight = Sight::of([first.clone()]);
+        let begin = SystemTime::UNIX_EPOCH;
         fs::write(&first, "2").unwrap();
-        watch.follow(&[first, second.clone()]).await;
+        let mut watch = Watch::default();
+        watch.follow(sight.covering(std::slice::from_ref(&first), begin));
         must_change(&mut watch).await;
+        // The loading that followed has found another file, which somebody writes meanwhile.
+        let sight = watch.seen().again();
         fs::write(&second, "2").unwrap();
+        watch.follow(sight.covering(&[first, second], begin));
         must_change(&mut watch).await;
+    }
+
+    #[test]
+    fn what_was_loaded_agrees_with_what_is_seen_until_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&first, "1").unwrap();
+        let seen = Sight::of([first.clone()]);
+        let files = [first.clone(), second];
+        let loaded = seen.again().covering(&files, SystemTime::now());
+        assert!(seen.agrees(&loaded));
+        fs::write(&first, "2").unwrap();
+        assert!(!seen.again().agrees(&loaded));
+        assert!(seen.again().agrees(&loaded.again()));
     }
 }

@@ -18,7 +18,7 @@ use self::stage::Bench;
 use super::arguments::{TestArguments, TestFormat};
 use super::{Failure, output};
 use crate::config::cases::{self, CaseSpec, TestFile};
-use crate::config::watch::Watch;
+use crate::config::watch::{Sight, Watch};
 use crate::observe::log;
 
 /// How the name of a test file ends.
@@ -132,11 +132,11 @@ fn watch(bench: &Bench, arguments: &TestArguments) -> Result<ExitCode, Failure> 
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    let mut watch = Watch::new(Vec::new());
+    let mut watch = Watch::default();
     loop {
         // Before the files are read to be tried, so that no edit falls in between.
         let read = read(arguments)?;
-        runtime.block_on(watch.follow(&read));
+        watch.follow(Sight::of(read));
         run(bench, arguments)?;
         output::complain("waiting for a change; Ctrl-C ends");
         runtime.block_on(watch.changed());

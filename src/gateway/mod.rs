@@ -1,17 +1,19 @@
 //! The running process: binds listeners, starts workers, swaps snapshots, drains.
 
+mod reload;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::admin::{self, MistakeReport, ReloadOutcome, ReloadReport};
-use crate::config::watch::Watch;
+use crate::admin::{self, ReloadOutcome, ReloadReport};
+use crate::config::watch::Sight;
 use crate::config::{self, AdminSpec, GatewaySpec, Mistakes};
 use crate::listen;
 use crate::observe::metrics::Reload;
@@ -19,6 +21,7 @@ use crate::observe::{AccessLog, Metrics, Slot, Target};
 use crate::operations::ForOperators;
 use crate::snapshot::{BuildError, Snapshot, Surroundings};
 use crate::worker::{self, Command, Shared};
+use reload::Loader;
 
 /// Commands that may wait for a worker.
 const COMMANDS: usize = 64;
@@ -61,6 +64,7 @@ pub struct Core {
     control: tokio::runtime::Handle,
     /// A loading is over, whatever came of it.
     reloaded: Notify,
+    loader: Loader,
     /// Held while a reload is at work: one at a time, in order.
     state: Mutex<State>,
 }
@@ -72,8 +76,8 @@ struct State {
     listeners: HashMap<SocketAddr, (usize, SocketAddr)>,
     next_listener: usize,
     last: ReloadReport,
-    /// What the last loading read.
-    files: Vec<PathBuf>,
+    /// The files of the last loading as they were when it began, whatever came of it.
+    loaded: Sight,
 }
 
 impl Gateway {
@@ -81,8 +85,9 @@ impl Gateway {
     pub fn start(path: &Path) -> Result<Self, StartError> {
         install_crypto();
         // Before the file is read, so that no edit falls in between.
-        let mut watch = Watch::new(vec![path.to_owned()]);
+        let (begin, sight) = (SystemTime::now(), Sight::of([path.to_owned()]));
         let spec = config::load(path).map_err(StartError::Mistakes)?;
+        let loaded = sight.covering(&spec.files, begin);
         let count = worker_count(&spec);
         let control = control_runtime()?;
         let metrics = Metrics::new(count);
@@ -96,7 +101,6 @@ impl Gateway {
             sockets.push((number, own));
         }
         let max_connections = spec.server.max_connections;
-        let files = spec.files.clone();
         let admin = spec.admin.clone();
         let bound = bound_in_order(&spec, &listeners);
         let snapshot = Snapshot::build(
@@ -118,12 +122,13 @@ impl Gateway {
             path: path.to_owned(),
             control: control.handle().clone(),
             reloaded: Notify::new(),
+            loader: Loader::start()?,
             state: Mutex::new(State {
                 workers: senders,
                 next_listener: listeners.len(),
                 listeners,
                 last: ReloadReport::now(ReloadOutcome::Applied, Vec::new()),
-                files,
+                loaded,
             }),
         });
         core.tend();
@@ -134,8 +139,7 @@ impl Gateway {
             None => None,
             Some(admin) => Some(core.serve_admin(&admin)?),
         };
-        control.block_on(watch.follow(&core.files()));
-        control.spawn(Arc::clone(&core).heed(watch));
+        control.spawn(Arc::clone(&core).heed());
         Ok(Self {
             core,
             addresses: bound.into_iter().map(|(_, address)| address).collect(),
@@ -156,11 +160,6 @@ impl Gateway {
 
     pub const fn core(&self) -> &Arc<Core> {
         &self.core
-    }
-
-    /// Reads the file again. A file with mistakes changes nothing; the report names them.
-    pub fn reload(&self) -> ReloadReport {
-        self.core.reload()
     }
 
     /// Accepts no more, lets requests at work end, and returns when all have or `[server] drain`
@@ -194,80 +193,6 @@ impl Drop for Gateway {
 }
 
 impl Core {
-    /// Reads the file again and puts it to work if it is without mistakes.
-    pub fn reload(self: &Arc<Self>) -> ReloadReport {
-        let mut state = lock(&self.state);
-        let report = match self.try_reload(&mut state) {
-            Ok(()) => {
-                self.metrics.reloaded(Reload::Applied);
-                self.access_log.reopen();
-                tracing::info!("the file was reloaded");
-                ReloadReport::now(ReloadOutcome::Applied, Vec::new())
-            }
-            Err(Refused { text, mistakes }) => {
-                tracing::error!("the file is refused, the gateway goes on as before:\n{text}");
-                self.metrics.reloaded(Reload::Refused {
-                    mistakes: mistakes.len(),
-                });
-                ReloadReport::now(ReloadOutcome::Refused, mistakes)
-            }
-        };
-        state.last = report.clone();
-        self.reloaded.notify_one();
-        report
-    }
-
-    fn try_reload(self: &Arc<Self>, state: &mut State) -> Result<(), Refused> {
-        let spec = config::load(&self.path).map_err(|mistakes| {
-            state.files = mistakes.files().to_vec();
-            Refused::mistakes(mistakes)
-        })?;
-        state.files.clone_from(&spec.files);
-        let target = Target::open(&spec.server.access_log).map_err(Refused::because)?;
-        let count = state.workers.len();
-        // Sockets first: an address that cannot be had must leave everything as it was.
-        let mut added = Vec::new();
-        let mut listeners = HashMap::new();
-        for listener in &spec.listeners {
-            let place = if let Some(known) = state.listeners.get(&listener.address) {
-                *known
-            } else {
-                let (bound, own) = bind(listener.address, count).map_err(Refused::because)?;
-                let number = state.next_listener + added.len();
-                added.push((number, own));
-                (number, bound)
-            };
-            listeners.insert(listener.address, place);
-        }
-        let bound = bound_in_order(&spec, &listeners);
-        let previous = self.shared.snapshot();
-        let snapshot = Snapshot::build(
-            spec,
-            Some(&previous),
-            &Surroundings {
-                metrics: &self.metrics,
-                control: &self.control,
-                bound: &bound,
-            },
-        )
-        .map_err(Refused::because)?;
-        self.shared.swap(Arc::new(snapshot));
-        self.access_log.apply(target);
-        self.tend();
-        state.next_listener += added.len();
-        for (address, (number, _)) in &state.listeners {
-            if !listeners.contains_key(address) {
-                send_all(&state.workers, || Command::Close(*number));
-            }
-        }
-        state.listeners = listeners;
-        for (number, own) in added {
-            listen_on(&state.workers, number, own);
-        }
-        send_all(&state.workers, || Command::Refresh);
-        Ok(())
-    }
-
     /// How the last loading went.
     pub fn last_reload(&self) -> ReloadReport {
         lock(&self.state).last.clone()
@@ -321,28 +246,6 @@ impl Core {
             std::future::pending(),
         ));
         Ok(bound)
-    }
-
-    /// Reloads when a file that was read has changed.
-    async fn heed(self: Arc<Self>, mut watch: Watch) {
-        loop {
-            tokio::select! {
-                () = watch.changed() => {
-                    let core = Arc::clone(&self);
-                    if tokio::task::spawn_blocking(move || core.reload()).await.is_err() {
-                        tracing::error!("a reload had failed");
-                    }
-                }
-                // Whoever reloads may have read other files than before.
-                () = self.reloaded.notified() => {}
-            }
-            watch.follow(&self.files()).await;
-        }
-    }
-
-    /// What the last loading read, whatever came of it.
-    fn files(&self) -> Vec<PathBuf> {
-        lock(&self.state).files.clone()
     }
 
     /// Starts the work in the background that the current snapshot needs.
@@ -404,42 +307,6 @@ fn bound_in_order(
         .iter()
         .filter_map(|listener| listeners.get(&listener.address).copied())
         .collect()
-}
-
-/// Why a reload changed nothing.
-struct Refused {
-    /// For people.
-    text: String,
-    mistakes: Vec<MistakeReport>,
-}
-
-impl Refused {
-    fn because(reason: impl std::fmt::Display) -> Self {
-        let text = reason.to_string();
-        Self {
-            mistakes: vec![MistakeReport {
-                message: text.clone(),
-                ..MistakeReport::default()
-            }],
-            text,
-        }
-    }
-
-    fn mistakes(mistakes: Mistakes) -> Self {
-        Self {
-            text: mistakes.to_string(),
-            mistakes: mistakes
-                .iter()
-                .map(|mistake| MistakeReport {
-                    file: Some(mistake.file.display().to_string()),
-                    line: Some(mistake.line),
-                    column: Some(mistake.column),
-                    message: mistake.message.clone(),
-                    remedy: mistake.help.clone(),
-                })
-                .collect(),
-        }
-    }
 }
 
 type Workers = (Vec<JoinHandle<()>>, Vec<mpsc::Sender<Command>>);
