@@ -29,7 +29,7 @@ impl Operations for ForOperators {
     }
 
     fn config(&self) -> Value {
-        self.0.shared.snapshot().spec.masked.clone()
+        self.0.shared.snapshot().spec.effective.masked()
     }
 
     fn last_reload(&self) -> ReloadReport {

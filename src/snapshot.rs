@@ -20,7 +20,7 @@ use crate::observe::metrics::{Handles, ListenerMetrics, PartMetrics, RouteMetric
 use crate::observe::{Metrics, Quoted};
 use crate::orchestrate::{FlowSpec, OnErrorSpec, Plan, StepKind};
 use crate::route::scope::RequestScope;
-use crate::route::{Entry, NoRoute, Params, PathPattern, Table};
+use crate::route::{NoRoute, Params, PathPattern, Table};
 use crate::tls::{self, Prepared, ServerTls};
 use crate::upstream::Group;
 
@@ -41,6 +41,9 @@ pub struct Snapshot {
     pub unrouted: Arc<RouteMetrics>,
     /// What is counted about upstreams, authenticators and limits.
     pub handles: Handles,
+    /// The names under which workers keep parts.
+    pub caches: HashSet<Arc<str>>,
+    /// Its table is empty: it has become the snapshot's.
     pub spec: GatewaySpec,
 }
 
@@ -115,7 +118,7 @@ impl Snapshot {
     /// Builds what `spec` says. Counters, pools, health and keys of what is as it was in `previous`
     /// live on.
     pub fn build(
-        spec: GatewaySpec,
+        mut spec: GatewaySpec,
         previous: Option<&Self>,
         around: &Surroundings<'_>,
     ) -> Result<Self, BuildError> {
@@ -127,16 +130,26 @@ impl Snapshot {
         .map_err(BuildError)?;
         let limits = Limits::build(&spec.limits, previous.map(|snapshot| &snapshot.limits));
         let upstreams = upstreams(&spec, previous)?;
-        let table = Table::build(spec.routes.iter().map(entry).collect())
-            .map_err(|_| BuildError("two routes can never be told apart".to_owned()))?;
-        let routes = spec
-            .routes
-            .iter()
-            .map(|route| Route::build(route, &authenticators, &limits, around.metrics))
-            .collect::<Result<_, _>>()?;
+        let table = std::mem::take(&mut spec.table);
+        if table.route_count() != spec.routes.len() {
+            return Err(BuildError("some routes would not be found".to_owned()));
+        }
+        let mut routes = Vec::with_capacity(spec.routes.len());
+        for (at, route) in spec.routes.iter().enumerate() {
+            let before = previous.and_then(|snapshot| snapshot.routes.get(at));
+            let before = before.filter(|before| before.name == route.name);
+            routes.push(Route::build(
+                route,
+                before,
+                &authenticators,
+                &limits,
+                around.metrics,
+            )?);
+        }
         // Last: from here on nothing fails, and certificates are served as soon as they are read.
         let listeners = listeners(&spec, previous, around)?;
         Ok(Self {
+            caches: caches(&routes),
             routes,
             table,
             upstream_names: upstreams.iter().map(|it| Quoted::new(it.name())).collect(),
@@ -174,19 +187,6 @@ impl Snapshot {
         Ok((index, route, params))
     }
 
-    /// The names under which workers keep parts.
-    pub fn caches(&self) -> HashSet<Arc<str>> {
-        let mut names = HashSet::new();
-        for route in &self.routes {
-            if let Action::Flow(plan) = &route.action {
-                plan.each_cache(&mut |cache| {
-                    names.insert(Arc::clone(&cache.name));
-                });
-            }
-        }
-        names
-    }
-
     pub fn listener(&self, number: usize) -> Option<Arc<Listener>> {
         self.listeners
             .iter()
@@ -215,8 +215,10 @@ impl Route {
         !(self.response_headers.is_empty() && self.on_error.is_empty())
     }
 
+    /// `before` is the route of this name in the snapshot before, if it was found at once.
     fn build(
         spec: &RouteSpec,
+        before: Option<&Self>,
         authenticators: &Authenticators,
         limits: &Limits,
         metrics: &Metrics,
@@ -251,7 +253,7 @@ impl Route {
         }
         Ok(Self {
             name: spec.name.clone(),
-            logged: Quoted::new(&spec.name),
+            logged: before.map_or_else(|| Quoted::new(&spec.name), |it| it.logged.clone()),
             pattern: spec.pattern.clone(),
             when: spec.when.clone(),
             guard: Guard::build(&spec.guard, authenticators, limits).map_err(BuildError)?,
@@ -264,7 +266,7 @@ impl Route {
             body_bytes: spec.body_bytes,
             intake: spec.intake.clone(),
             progressive: spec.progressive,
-            metrics: metrics.route(&spec.name),
+            metrics: before.map_or_else(|| metrics.route(&spec.name), |it| Arc::clone(&it.metrics)),
             parts,
         })
     }
@@ -327,15 +329,17 @@ fn parts_of(
     }
 }
 
-/// What the table needs to know of a route.
-pub fn entry(route: &RouteSpec) -> Entry {
-    Entry {
-        pattern: route.pattern.clone(),
-        hosts: route.hosts.clone(),
-        methods: route.methods.clone(),
-        conditional: route.when.is_some(),
-        priority: route.priority,
+/// The names under which workers keep parts.
+fn caches(routes: &[Route]) -> HashSet<Arc<str>> {
+    let mut names = HashSet::new();
+    for route in routes {
+        if let Action::Flow(plan) = &route.action {
+            plan.each_cache(&mut |cache| {
+                names.insert(Arc::clone(&cache.name));
+            });
+        }
     }
+    names
 }
 
 fn upstreams(

@@ -195,8 +195,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::Receiver<Command>) {
             Command::Refresh => {
                 let snapshot = worker.snapshot();
                 worker.pools.retain_used(&snapshot.upstreams);
-                let used = snapshot.caches();
-                worker.parts.retain(|name| used.contains(name));
+                worker.parts.retain(|name| snapshot.caches.contains(name));
             }
             Command::Drain(done) => {
                 worker.drain.start();

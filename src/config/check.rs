@@ -8,7 +8,7 @@ use super::keys::{Default, Key, Section, Shape, alternatives};
 use super::scalars::{self, Refused};
 use super::source::Place;
 use super::units;
-use super::written::{Node, Table, Text, Value};
+use super::written::{Entry, Node, Table, Text, Value};
 use crate::expression::suggest::{did_you_mean, suggest};
 use crate::orchestrate::StatusRange;
 use crate::route::{HostPattern, PathPattern};
@@ -17,7 +17,10 @@ use crate::route::{HostPattern, PathPattern};
 pub fn table(table: &Table, section: &'static Section, findings: &mut Findings) {
     for entry in &table.entries {
         match section.key(&entry.key) {
-            Some(key) => value(&entry.node, &key.shape, key.secret, findings),
+            Some(key) => {
+                value(&entry.node, &key.shape, key.secret, findings);
+                needs(table, entry, key, findings);
+            }
             None => unknown_key(&entry.key, entry.key_place, section, findings),
         }
     }
@@ -30,7 +33,6 @@ pub fn table(table: &Table, section: &'static Section, findings: &mut Findings) 
                 )
                 .help(format!("add `{}`", first_line(key.example)));
         }
-        needs(table, key, findings);
     }
     choices(table, section, findings);
 }
@@ -54,60 +56,44 @@ fn unknown_key(name: &str, place: Place, section: &Section, findings: &mut Findi
 }
 
 /// A key that means something only beside others.
-fn needs(table: &Table, key: &'static Key, findings: &mut Findings) {
+fn needs(table: &Table, entry: &Entry, key: &'static Key, findings: &mut Findings) {
     if key.with.is_empty() || key.with.iter().any(|other| table.get(other).is_some()) {
         return;
     }
-    if let Some(entry) = table.get(key.name) {
-        let others: Vec<_> = key.with.iter().map(|name| format!("`{name}`")).collect();
-        findings
-            .add(
-                entry.key_place,
-                format!(
-                    "`{}` means nothing without {}",
-                    key.name,
-                    alternatives(&others)
-                ),
-            )
-            .help(format!("remove it, or add {}", alternatives(&others)));
-    }
+    let others: Vec<_> = key.with.iter().map(|name| format!("`{name}`")).collect();
+    let others = alternatives(&others);
+    findings
+        .add(
+            entry.key_place,
+            format!("`{}` means nothing without {others}", key.name),
+        )
+        .help(format!("remove it, or add {others}"));
 }
 
 fn choices(table: &Table, section: &Section, findings: &mut Findings) {
     for choice in section.choices {
-        let given: Vec<_> = choice
-            .keys
-            .iter()
-            .filter_map(|name| table.get(name))
-            .collect();
-        let names: Vec<_> = choice.keys.iter().map(|name| format!("`{name}`")).collect();
-        match given.as_slice() {
-            [] if choice.needed => {
-                findings
-                    .absent(
-                        table.place,
-                        format!("{} needs one of {}", section.title, alternatives(&names)),
-                    )
-                    .maybe_help(
-                        choice
-                            .keys
-                            .first()
-                            .and_then(|name| section.key(name))
-                            .map(|key| format!("for example `{}`", first_line(key.example))),
-                    );
+        let mut given = choice.keys.iter().filter_map(|name| table.get(name));
+        let names = || choice.keys.iter().map(|name| format!("`{name}`"));
+        let Some(first) = given.next() else {
+            if choice.needed {
+                let names: Vec<_> = names().collect();
+                let message = format!("{} needs one of {}", section.title, alternatives(&names));
+                let example = choice.keys.first().and_then(|name| section.key(name));
+                findings.absent(table.place, message).maybe_help(
+                    example.map(|key| format!("for example `{}`", first_line(key.example))),
+                );
             }
-            [first, more @ ..] => {
-                for entry in more {
-                    findings
-                        .add(
-                            entry.key_place,
-                            format!("`{}` and `{}` exclude each other", first.key, entry.key),
-                        )
-                        .related(first.key_place, format!("`{}` stands here", first.key))
-                        .help(format!("keep one of {}", alternatives(&names)));
-                }
-            }
-            [] => {}
+            continue;
+        };
+        for entry in given {
+            let names: Vec<_> = names().collect();
+            findings
+                .add(
+                    entry.key_place,
+                    format!("`{}` and `{}` exclude each other", first.key, entry.key),
+                )
+                .related(first.key_place, format!("`{}` stands here", first.key))
+                .help(format!("keep one of {}", alternatives(&names)));
         }
     }
 }
@@ -414,9 +400,9 @@ fn text(text: &Text, shape: &Shape) -> Result<(), Refused> {
         Shape::Host => HostPattern::parse(value)
             .map(drop)
             .map_err(|error| Refused::new(error.to_string())),
-        Shape::PathPattern => PathPattern::parse(value)
-            .map(drop)
-            .map_err(|error| Refused::new(error.to_string())),
+        Shape::PathPattern => {
+            PathPattern::check(value).map_err(|error| Refused::new(error.to_string()))
+        }
         // What these say is looked at where the names in scope are known.
         // Everything else is no text, and was told before.
         _ => Ok(()),

@@ -105,8 +105,8 @@ pub fn facts(path: &Path) -> Result<Vec<Thing>, Mistakes> {
         let message = format!("cannot read {}: {error}", path.display());
         Mistakes::whole(path, message, None)
     })?;
-    let spec = finish(&root, read)?;
-    Ok(things(&root, &spec))
+    let spec = finish(root, read)?;
+    Ok(things(spec.effective.root(), &spec))
 }
 
 fn things(root: &Table, spec: &GatewaySpec) -> Vec<Thing> {
@@ -185,7 +185,7 @@ fn things(root: &Table, spec: &GatewaySpec) -> Vec<Thing> {
 }
 
 fn section_of(key: &str) -> Option<&'static Section> {
-    keys::ROOT.key(key)?.shape.sections().first().copied()
+    keys::ROOT.key(key)?.shape.section()
 }
 
 fn facts_of(table: &Table, section: &'static Section) -> BTreeMap<String, Fact> {

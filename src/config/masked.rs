@@ -1,8 +1,10 @@
 //! The effective file as JSON, secrets left out.
 
+use std::fmt;
+
 use serde_json::{Map, Value as Json};
 
-use super::keys::{Section, Shape};
+use super::keys::{self, Section, Shape};
 use super::written::{Entry, Node, Table, Value};
 
 /// What stands in the place of a secret.
@@ -16,8 +18,34 @@ const CREDENTIALS: [&str; 4] = [
     "x-api-key",
 ];
 
+/// The file as it was written with its includes, to be shown when somebody asks for it.
+#[derive(Clone, Default)]
+pub struct Effective(Table);
+
+impl Effective {
+    pub const fn new(root: Table) -> Self {
+        Self(root)
+    }
+
+    /// As written: with its secrets.
+    pub(super) const fn root(&self) -> &Table {
+        &self.0
+    }
+
+    /// The file as JSON, its secrets masked.
+    pub fn masked(&self) -> Json {
+        table(&self.0, &keys::ROOT)
+    }
+}
+
+impl fmt::Debug for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.masked(), f)
+    }
+}
+
 /// A table of the file, its secrets masked: what came from outside, and what is secret by its key.
-pub fn table(table: &Table, section: &'static Section) -> Json {
+fn table(table: &Table, section: &'static Section) -> Json {
     let members = table.entries.iter().map(|entry| {
         let value = match section.key(&entry.key) {
             Some(key) if key.secret => Json::from(MASK),
@@ -30,8 +58,7 @@ pub fn table(table: &Table, section: &'static Section) -> Json {
 }
 
 fn shaped(node: &Node, shape: &'static Shape) -> Json {
-    let sections = shape.sections();
-    let Some(&section) = sections.first() else {
+    let Some(section) = shape.section() else {
         return value(node);
     };
     match (shape, &node.value) {

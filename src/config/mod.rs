@@ -55,7 +55,7 @@ pub fn load(path: &Path) -> Result<GatewaySpec, Mistakes> {
 pub fn load_with(path: &Path, lookup: Lookup<'_>) -> Result<GatewaySpec, Mistakes> {
     let mut read = Read::new(lookup);
     match read.file(path) {
-        Ok(root) => finish(&root, read),
+        Ok(root) => finish(root, read),
         Err(error) => {
             let message = format!("cannot read {}: {error}", path.display());
             Err(Mistakes::whole(path, message, None))
@@ -77,10 +77,10 @@ pub fn load_text_with(
 ) -> Result<GatewaySpec, Mistakes> {
     let mut read = Read::new(lookup);
     let root = read.text(Path::new(name), text.to_owned(), base);
-    finish(&root, read)
+    finish(root, read)
 }
 
-fn finish(root: &written::Table, mut read: Read<'_>) -> Result<GatewaySpec, Mistakes> {
+fn finish(root: written::Table, mut read: Read<'_>) -> Result<GatewaySpec, Mistakes> {
     if read.hopeless {
         return Err(read.findings.finish(&read.sources, read.files));
     }
@@ -91,7 +91,7 @@ fn finish(root: &written::Table, mut read: Read<'_>) -> Result<GatewaySpec, Mist
             .absent(Place::default(), "the file is empty")
             .help(help);
     }
-    check::table(root, &keys::ROOT, &mut read.findings);
+    check::table(&root, &keys::ROOT, &mut read.findings);
     let (spec, findings) = lower::whole(root, &read.sources, read.findings, read.files);
     if findings.is_empty() {
         Ok(spec)

@@ -247,17 +247,17 @@ struct Document<'r, 'a> {
 
 impl Document<'_, '_> {
     fn table(&mut self, table: DeTable<'_>, place: Place, depth: usize) -> Table {
-        let mut entries: Vec<Entry> = table
-            .into_iter()
-            .filter_map(|(key, value)| {
-                let key_place = Place::new(self.file, key.span());
-                Some(Entry {
+        let mut entries = Vec::with_capacity(table.len());
+        for (key, value) in table {
+            let key_place = Place::new(self.file, key.span());
+            if let Some(node) = self.node(value, depth + 1) {
+                entries.push(Entry {
                     key: key.into_inner().into_owned(),
                     key_place,
-                    node: self.node(value, depth + 1)?,
-                })
-            })
-            .collect();
+                    node,
+                });
+            }
+        }
         // A table that is opened after its own parts would otherwise come last.
         entries.sort_by_key(|entry| entry.key_place.start);
         Table { place, entries }
@@ -295,12 +295,15 @@ impl Document<'_, '_> {
             DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(boolean) => Value::Boolean(boolean),
             DeValue::Datetime(date) => Value::Date(date.to_string()),
-            DeValue::Array(array) => Value::List(
-                array
-                    .into_iter()
-                    .filter_map(|value| self.node(value, depth + 1))
-                    .collect(),
-            ),
+            DeValue::Array(array) => {
+                let mut list = Vec::with_capacity(array.len());
+                list.extend(
+                    array
+                        .into_iter()
+                        .filter_map(|value| self.node(value, depth + 1)),
+                );
+                Value::List(list)
+            }
             DeValue::Table(table) => Value::Table(self.table(table, place, depth)),
         };
         Some(Node { place, value })

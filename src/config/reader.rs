@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::keys::{Default, Key, Section};
+use super::keys::{Default, Key, Section, Shape};
 use super::source::Place;
 use super::units;
 use super::written::{Entry, Node, Table, Text, Value};
@@ -46,13 +46,20 @@ impl<'a> Reader<'a> {
         key
     }
 
+    fn list_by_default(&self, name: &str) -> &'static [&'static str] {
+        match self.default(name) {
+            Some(Default::List(list)) => list,
+            _ => &[],
+        }
+    }
+
     fn default(&self, name: &str) -> Option<&'static Default> {
         self.key(name).map(|key| &key.default)
     }
 
     /// What was written, if anything.
     pub fn entry(&self, name: &str) -> Option<&'a Entry> {
-        self.key(name)?;
+        debug_assert!(self.key(name).is_some(), "looked up to be told of");
         self.table.get(name)
     }
 
@@ -71,24 +78,22 @@ impl<'a> Reader<'a> {
 
     /// The text as written, else by default; empty where there is neither.
     pub fn word(&self, name: &str) -> &'a str {
-        let written = self.text(name).map(Text::as_str);
-        written.unwrap_or(match self.default(name) {
+        if let Some(text) = self.text(name) {
+            return text.as_str();
+        }
+        match self.default(name) {
             Some(Default::Text(text)) => text,
             _ => "",
-        })
+        }
     }
 
     /// The texts of a list, or the one text, else those by default.
     pub fn words(&self, name: &str) -> Vec<&'a str> {
-        match (self.node(name), self.default(name)) {
-            (Some(node), _) => node
-                .one_or_many()
-                .iter()
-                .filter_map(|node| node.text().map(Text::as_str))
-                .collect(),
-            (None, Some(Default::List(list))) => list.to_vec(),
-            _ => Vec::new(),
-        }
+        let Some(node) = self.node(name) else {
+            return self.list_by_default(name).to_vec();
+        };
+        let texts = node.one_or_many().iter().filter_map(Node::text);
+        texts.map(Text::as_str).collect()
     }
 
     /// The members of a list as written; a single value is a list of one.
@@ -112,9 +117,11 @@ impl<'a> Reader<'a> {
     }
 
     pub fn integer(&self, name: &str) -> Option<i64> {
-        match (self.node(name), self.default(name)) {
-            (Some(node), _) => node.integer(),
-            (None, Some(Default::Integer(integer))) => Some(*integer),
+        if let Some(node) = self.node(name) {
+            return node.integer();
+        }
+        match self.default(name) {
+            Some(Default::Integer(integer)) => Some(*integer),
             _ => None,
         }
     }
@@ -125,11 +132,10 @@ impl<'a> Reader<'a> {
     }
 
     pub fn boolean(&self, name: &str) -> bool {
-        match (self.node(name), self.default(name)) {
-            (Some(node), _) => node.boolean().unwrap_or_default(),
-            (None, Some(Default::Boolean(boolean))) => *boolean,
-            _ => false,
+        if let Some(node) = self.node(name) {
+            return node.boolean().unwrap_or_default();
         }
+        matches!(self.default(name), Some(Default::Boolean(true)))
     }
 
     /// The table of a key, or an empty one in its place.
@@ -163,21 +169,24 @@ impl<'a> Reader<'a> {
 
     /// The tables of a list.
     pub fn tables(&self, name: &str) -> Vec<Reader<'a>> {
-        let section = self.inner(name);
-        let node = self.node(name);
-        let list = match node.map(|node| &node.value) {
-            Some(Value::List(list)) => list.as_slice(),
-            _ => &[],
+        let Some(Value::List(list)) = self.node(name).map(|node| &node.value) else {
+            return Vec::new();
         };
-        list.iter()
-            .filter_map(|node| Some(Reader::new(node.table()?, section)))
-            .collect()
+        let section = self.inner(name);
+        let mut readers = Vec::with_capacity(list.len());
+        let tables = list.iter().filter_map(Node::table);
+        readers.extend(tables.map(|table| Reader::new(table, section)));
+        readers
     }
 
     /// The tables by name, in the order of the file.
     pub fn named(&self, name: &str) -> Vec<(&'a Entry, Reader<'a>)> {
+        let entries = self.entries(name);
+        if entries.is_empty() {
+            return Vec::new();
+        }
         let section = self.inner(name);
-        self.entries(name)
+        entries
             .iter()
             .filter_map(|entry| Some((entry, Reader::new(entry.node.table()?, section))))
             .collect()
@@ -186,8 +195,6 @@ impl<'a> Reader<'a> {
     /// The section that a key's tables are.
     fn inner(&self, name: &str) -> &'static Section {
         let shape = self.key(name).map(|key| &key.shape);
-        shape
-            .and_then(|shape| shape.sections().first().copied())
-            .unwrap_or(self.section)
+        shape.and_then(Shape::section).unwrap_or(self.section)
     }
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use ipnet::IpNet;
 
+pub use super::masked::Effective;
 use crate::expression::{Expression, Template};
 use crate::guard::{AuthenticatorSpec, GuardSpec, LimitSpec};
 use crate::intake::IntakeSpec;
 use crate::listen::ListenerSpec;
 use crate::observe::AccessLogSpec;
 use crate::orchestrate::{FlowSpec, OnErrorSpec};
-use crate::route::{HostPattern, PathPattern};
+use crate::route::{HostPattern, PathPattern, Table};
 use crate::upstream::UpstreamSpec;
 
 /// Everything the file says. Indices in routes point into the lists here.
@@ -28,10 +29,12 @@ pub struct GatewaySpec {
     pub limits: Vec<LimitSpec>,
     /// In the order of the file.
     pub routes: Vec<RouteSpec>,
+    /// The routes as they are found, by their places in the list.
+    pub table: Table,
     /// Every file that was read: the file, its includes, certificates, keys. They are watched.
     pub files: Vec<PathBuf>,
-    /// The effective text with secrets masked, for `/config`: JSON.
-    pub masked: serde_json::Value,
+    /// What was written, for `/config`.
+    pub effective: Effective,
 }
 
 /// `[server]`

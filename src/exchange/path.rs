@@ -34,6 +34,11 @@ impl CanonicalPath {
         canonical(&path).map(Self)
     }
 
+    /// Whether `path` is in canonical form, seen at a glance: where not, [`Self::new`] makes it so.
+    pub fn is_canonical(path: &str) -> bool {
+        path.starts_with('/') && is_canonical(path.as_bytes())
+    }
+
     /// `/`.
     pub fn root() -> Self {
         Self("/".to_owned())

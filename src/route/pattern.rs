@@ -1,21 +1,21 @@
 //! Patterns of the file, `/users/{id}` and `*.example.com`, parsed once.
 
 use std::fmt;
+use std::sync::Arc;
+
+use crate::exchange::CanonicalPath;
 
 /// A path pattern: literal segments, `{name}` for one segment, `{name...}` for the tail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathPattern {
-    text: String,
-    segments: Vec<Segment>,
-}
+#[derive(Clone, PartialEq, Eq)]
+pub struct PathPattern(Arc<str>);
 
 /// One segment of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segment {
-    Literal(String),
-    Parameter(String),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment<'p> {
+    Literal(&'p str),
+    Parameter(&'p str),
     /// The rest of the path; may be empty.
-    Tail(String),
+    Tail(&'p str),
 }
 
 /// Why a pattern is none.
@@ -39,101 +39,106 @@ pub enum PatternError {
 
 impl PathPattern {
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Whether `text` is a pattern.
+    pub fn check(text: &str) -> Result<(), PatternError> {
         let rest = text.strip_prefix('/').ok_or(PatternError::NotAbsolute)?;
-        let mut segments: Vec<Segment> = Vec::new();
+        // The pattern as a path that it meets.
+        let mut met = String::with_capacity(text.len());
+        let mut names: Vec<&str> = Vec::new();
+        let mut tail = None;
         for part in rest.split('/') {
-            if let Some(Segment::Tail(name)) = segments.last() {
-                return Err(PatternError::AfterTail(name.clone()));
+            if let Some(name) = tail {
+                return Err(PatternError::AfterTail(name));
             }
             let segment = Segment::parse(part)?;
-            if let Some(name) = segment.name()
-                && segments.iter().any(|earlier| earlier.name() == Some(name))
-            {
-                return Err(PatternError::Repeated(name.to_owned()));
+            let (name, plain) = match segment {
+                Segment::Literal(text) => (None, text),
+                Segment::Parameter(name) | Segment::Tail(name) => (Some(name), "p"),
+            };
+            if let Some(name) = name {
+                if names.contains(&name) {
+                    return Err(PatternError::Repeated(name.to_owned()));
+                }
+                names.push(name);
             }
-            segments.push(segment);
+            if let Segment::Tail(name) = segment {
+                tail = Some(name.to_owned());
+            }
+            met.push('/');
+            met.push_str(plain);
         }
-        let pattern = Self {
-            text: text.to_owned(),
-            segments,
-        };
-        pattern.must_be_reachable()?;
-        Ok(pattern)
+        must_be_canonical(met)
     }
 
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        self.0.split('/').skip(1).map(Segment::of)
     }
 
     /// The parameters in order, and whether each is a tail.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.segments.iter().filter_map(|segment| match segment {
+        self.segments().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
-            Segment::Parameter(name) => Some((name.as_str(), false)),
-            Segment::Tail(name) => Some((name.as_str(), true)),
+            Segment::Parameter(name) => Some((name, false)),
+            Segment::Tail(name) => Some((name, true)),
         })
     }
+}
 
-    /// A literal that is not in canonical form would never meet an equal path.
-    fn must_be_reachable(&self) -> Result<(), PatternError> {
-        let literal: String = self
-            .segments
-            .iter()
-            .map(|segment| match segment {
-                Segment::Literal(text) => format!("/{text}"),
-                Segment::Parameter(_) => "/p".to_owned(),
-                Segment::Tail(_) => "/t".to_owned(),
-            })
-            .collect();
-        match crate::exchange::CanonicalPath::new(literal.clone()) {
-            Ok(canonical) if canonical.as_str() == literal => Ok(()),
-            Ok(canonical) => Err(PatternError::NotCanonical(format!(
-                "its canonical form is `{}`",
-                canonical.as_str()
-            ))),
-            Err(error) => Err(PatternError::NotCanonical(error.to_string())),
-        }
+/// A literal that is not in canonical form would never meet an equal path.
+fn must_be_canonical(path: String) -> Result<(), PatternError> {
+    if CanonicalPath::is_canonical(&path) {
+        return Ok(());
+    }
+    Err(PatternError::NotCanonical(match CanonicalPath::new(path) {
+        Ok(canonical) => format!("its canonical form is `{}`", canonical.as_str()),
+        Err(error) => error.to_string(),
+    }))
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0)
     }
 }
 
-impl Segment {
-    fn parse(part: &str) -> Result<Self, PatternError> {
-        if !part.contains(['{', '}']) {
-            return Ok(Self::Literal(part.to_owned()));
+impl<'p> Segment<'p> {
+    fn parse(part: &'p str) -> Result<Self, PatternError> {
+        let segment = Self::of(part);
+        match segment {
+            Self::Literal(text) if text.contains(['{', '}']) => {
+                Err(PatternError::Segment(part.to_owned()))
+            }
+            Self::Parameter(name) | Self::Tail(name) if !is_name(name) => {
+                Err(PatternError::Name(name.to_owned()))
+            }
+            _ => Ok(segment),
         }
+    }
+
+    /// The segment that `part` of a pattern is.
+    fn of(part: &'p str) -> Self {
         let inner = part
             .strip_prefix('{')
             .and_then(|rest| rest.strip_suffix('}'))
-            .filter(|inner| !inner.contains(['{', '}']))
-            .ok_or_else(|| PatternError::Segment(part.to_owned()))?;
-        let (name, tail) = match inner.strip_suffix("...") {
-            Some(name) => (name, true),
-            None => (inner, false),
-        };
-        if !is_name(name) {
-            return Err(PatternError::Name(name.to_owned()));
-        }
-        Ok(if tail {
-            Self::Tail(name.to_owned())
-        } else {
-            Self::Parameter(name.to_owned())
-        })
-    }
-
-    fn name(&self) -> Option<&str> {
-        match self {
-            Self::Literal(_) => None,
-            Self::Parameter(name) | Self::Tail(name) => Some(name),
+            .filter(|inner| !inner.contains(['{', '}']));
+        match inner.map(|inner| (inner, inner.strip_suffix("..."))) {
+            None => Self::Literal(part),
+            Some((name, None)) => Self::Parameter(name),
+            Some((_, Some(name))) => Self::Tail(name),
         }
     }
 }

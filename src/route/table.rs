@@ -78,7 +78,7 @@ pub struct Conflict {
 /// Order of preference: `priority`, then an exact host before the longest suffix before any host,
 /// then in the path a literal before a parameter before a tail, from left to right, then a route
 /// with `when` before one without, then one with `methods` before one without.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     exact: Names<String, Tree>,
     /// Longest suffix first.
@@ -90,12 +90,12 @@ pub struct Table {
 }
 
 /// One tree of segments.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tree {
     root: Node,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Node {
     literals: Names<Box<str>, Node>,
     parameter: Option<Box<Node>>,
@@ -148,6 +148,11 @@ impl Table {
             conflicts.dedup();
             Err(conflicts)
         }
+    }
+
+    /// How many routes there are.
+    pub const fn route_count(&self) -> usize {
+        self.entries.len()
     }
 
     /// The preferred route for the request among those that `accept` (their `when`) lets pass.
@@ -244,7 +249,7 @@ impl Tree {
         let mut node = &mut self.root;
         for segment in pattern.segments() {
             node = match segment {
-                Segment::Literal(text) => node.literals.entry(text.as_str().into()).or_default(),
+                Segment::Literal(text) => node.literals.entry(text.into()).or_default(),
                 Segment::Parameter(_) => node.parameter.get_or_insert_default(),
                 Segment::Tail(_) => {
                     node.tail.push(index);

@@ -15,9 +15,8 @@ use super::{Failure, output};
 use crate::config::{self, GatewaySpec};
 use crate::exchange::Exchange;
 use crate::expression::Budget;
+use crate::route::NoRoute;
 use crate::route::scope::RequestScope;
-use crate::route::{NoRoute, Table};
-use crate::snapshot::entry;
 
 pub use self::asked::ExplainError;
 
@@ -65,10 +64,8 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
 
 /// Looks for the route as the gateway does.
 fn meet(spec: &GatewaySpec, exchange: &Exchange) -> Explained {
-    // The file was checked, so there are no conflicts.
-    let table = Table::build(spec.routes.iter().map(entry).collect()).unwrap_or_default();
     let mut passed_by = Vec::new();
-    let found = table.find(
+    let found = spec.table.find(
         &exchange.host,
         &exchange.method,
         &exchange.path,

@@ -403,6 +403,18 @@ impl Shape {
         }
     }
 
+    /// The first of the sections that a value of this shape can hold.
+    pub fn section(&self) -> Option<&'static Section> {
+        match self {
+            Self::Table(section) | Self::Named(_, section) | Self::Tables(section) => Some(section),
+            Self::List(of, _) | Self::OneOrMany(of) | Self::Headers(of) | Self::Pairs(of) => {
+                of.section()
+            }
+            Self::Either(short, long) => short.section().or_else(|| long.section()),
+            _ => None,
+        }
+    }
+
     /// The sections that a value of this shape can hold.
     pub fn sections(&self) -> Vec<&'static Section> {
         match self {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::findings::{Finding, Findings};
 use super::keys::{self, Named};
-use super::masked;
+use super::masked::Effective;
 use super::reader::Reader;
 use super::scalars;
 use super::source::{Place, Source};
@@ -67,12 +67,12 @@ impl<'a> Index<'a> {
 /// Makes the spec of a file whose shape was checked. What is found wrong on the way is added to
 /// `findings`, and then there is a spec of no use.
 pub(super) fn whole(
-    root: &Table,
+    root: Table,
     sources: &[Source],
     findings: Findings,
     files: Vec<PathBuf>,
 ) -> (GatewaySpec, Findings) {
-    let file = Reader::new(root, &keys::ROOT);
+    let file = Reader::new(&root, &keys::ROOT);
     let (upstreams, authenticators, limits) = (
         file.named("upstreams"),
         file.named("auth"),
@@ -108,10 +108,15 @@ pub(super) fn whole(
         .iter()
         .filter_map(|(entry, reader)| lowering.authenticator(&entry.key, *reader))
         .collect();
-    let routes = lowering.routes(&file.tables("routes"));
+    let mut routes = lowering.routes(&file.tables("routes"));
     let limits = lowering.limits(&limits, &routes.limit_uses);
     lowering.unused_flows(&routes);
-    let mut files = lowering.files;
+    let table = lowering.table(&mut routes);
+    let Lowering {
+        mut files,
+        findings,
+        ..
+    } = lowering;
     files.sort();
     files.dedup();
     let spec = GatewaySpec {
@@ -122,10 +127,11 @@ pub(super) fn whole(
         authenticators,
         limits,
         routes: routes.specs,
+        table,
         files,
-        masked: masked::table(root, &keys::ROOT),
+        effective: Effective::new(root),
     };
-    (spec, lowering.findings)
+    (spec, findings)
 }
 
 /// What the system says, without the number of the error.

@@ -26,8 +26,9 @@ pub(super) struct Routes {
     pub(super) limit_uses: Vec<LimitUse>,
     /// Every parameter of every path.
     pub(super) parameters: Vec<PathName>,
-    /// What tells routes apart, and where each stands.
-    entries: Vec<(route::Entry, Place)>,
+    /// What tells routes apart, and where each stands. Routes with mistakes may be left out.
+    entries: Vec<route::Entry>,
+    places: Vec<Place>,
     names: HashMap<String, Place>,
 }
 
@@ -53,12 +54,15 @@ impl<'a> Lowering<'a> {
     pub(super) fn routes(&mut self, tables: &[Reader<'a>]) -> Routes {
         let mut routes = Routes {
             limit_uses: vec![LimitUse::default(); self.limits.names.len()],
+            specs: Vec::with_capacity(tables.len()),
+            entries: Vec::with_capacity(tables.len()),
+            places: Vec::with_capacity(tables.len()),
+            names: HashMap::with_capacity(tables.len()),
             ..Routes::default()
         };
         for &table in tables {
             self.route(table, &mut routes);
         }
-        self.must_differ(&mut routes);
         routes
     }
 
@@ -101,7 +105,8 @@ impl<'a> Lowering<'a> {
                 conditional: table.node("when").is_some(),
                 priority,
             };
-            routes.entries.push((entry, table.place_of("path")));
+            routes.entries.push(entry);
+            routes.places.push(table.place_of("path"));
         }
         let name = self.route_name(table, &methods, &hosts, &pattern, &mut routes.names);
         let Some(action) = action else { return };
@@ -419,44 +424,48 @@ impl<'a> Lowering<'a> {
             taken.insert(name.clone(), place);
             return name;
         }
-        let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
-        let host = hosts
-            .first()
-            .map(HostPattern::to_string)
-            .unwrap_or_default();
-        let mut name = methods.join(",");
+        let mut name = String::new();
+        for (at, method) in methods.iter().enumerate() {
+            name.push_str(if at == 0 { "" } else { "," });
+            name.push_str(method.as_str());
+        }
         if !name.is_empty() {
             name.push(' ');
         }
-        name.push_str(&host);
+        if let Some(host) = hosts.first() {
+            name.push_str(&host.to_string());
+        }
         name.push_str(pattern.as_str());
-        let base = name.clone();
         let mut number = 2;
-        while taken.contains_key(&name) {
-            name = format!("{base} #{number}");
+        let mut numbered = None;
+        while taken.contains_key(numbered.as_ref().unwrap_or(&name)) {
+            numbered = Some(format!("{name} #{number}"));
             number += 1;
         }
+        let name = numbered.unwrap_or(name);
         taken.insert(name.clone(), place);
         name
     }
 
-    /// Two routes that no request can tell apart.
-    fn must_differ(&mut self, routes: &mut Routes) {
-        let (entries, places): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut routes.entries).into_iter().unzip();
-        let Err(conflicts) = Table::build(entries) else {
-            return;
+    /// The table of the routes, once all are known; two that no request can tell apart are a
+    /// mistake.
+    pub(super) fn table(&mut self, routes: &mut Routes) -> Table {
+        let conflicts = match Table::build(std::mem::take(&mut routes.entries)) {
+            Ok(table) => return table,
+            Err(conflicts) => conflicts,
         };
         for conflict in conflicts {
-            let (Some(&first), Some(&second)) =
-                (places.get(conflict.first), places.get(conflict.second))
-            else {
+            let (Some(&first), Some(&second)) = (
+                routes.places.get(conflict.first),
+                routes.places.get(conflict.second),
+            ) else {
                 continue;
             };
             self.mistake(second, "no request can tell this route from another")
                 .related(first, "the other")
                 .help("give one of them other `methods`, `hosts`, a `when` or a `priority`, or remove it");
         }
+        Table::default()
     }
 }
 

@@ -148,7 +148,7 @@ fn a_credential_for_an_upstream_is_masked_even_when_it_stands_in_the_file() {
         headers = { Authorization = "Basic bGl0ZXJhbA==", x-shop = "north" }
         "#,
     );
-    let headers = &spec.masked["routes"][0]["headers"];
+    let headers = &spec.effective.masked()["routes"][0]["headers"];
     assert_eq!(headers["Authorization"], "***");
     assert_eq!(headers["x-shop"], "north");
 }
@@ -156,7 +156,7 @@ fn a_credential_for_an_upstream_is_masked_even_when_it_stands_in_the_file() {
 #[test]
 fn what_comes_from_outside_is_masked() {
     let spec = load_file(&folder("good").join("everything.toml")).unwrap();
-    let shown = spec.masked.to_string();
+    let shown = spec.effective.masked().to_string();
     for secret in [
         "0123456789abcdef",
         "2bd806c9",
@@ -165,14 +165,14 @@ fn what_comes_from_outside_is_masked() {
     ] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
-    assert_eq!(spec.masked["admin"]["token"], "***");
-    assert_eq!(spec.masked["listen"][0]["address"], "***");
+    assert_eq!(spec.effective.masked()["admin"]["token"], "***");
+    assert_eq!(spec.effective.masked()["listen"][0]["address"], "***");
     assert_eq!(
-        spec.masked["auth"]["partners"]["api_key"]["keys"][0]["sha256"],
+        spec.effective.masked()["auth"]["partners"]["api_key"]["keys"][0]["sha256"],
         "***"
     );
     assert_eq!(
-        spec.masked["auth"]["partners"]["api_key"]["keys"][0]["name"],
+        spec.effective.masked()["auth"]["partners"]["api_key"]["keys"][0]["name"],
         "one"
     );
     assert_eq!(spec.server.workers, 3);
