@@ -9,6 +9,7 @@ pub mod begin;
 pub mod body;
 pub mod boxed;
 pub mod caller;
+pub mod clock;
 pub mod date;
 pub mod headers;
 pub mod http2;
@@ -18,13 +19,12 @@ pub mod line;
 pub mod margin;
 pub mod outgoing;
 pub mod path;
+pub mod peer;
 pub mod trace;
 
-use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,11 +33,13 @@ use tokio::time::Instant;
 pub use begin::TrustedPeers;
 pub use body::{Body, BodyError};
 pub use caller::Caller;
+pub use clock::WallTime;
 pub use headers::Headers;
 pub use id::RequestId;
 pub use known::Known;
 pub use outgoing::{CallError, Outgoing};
 pub use path::CanonicalPath;
+pub use peer::{Peer, TlsFacts, Told};
 pub use trace::TraceContext;
 
 /// The protocol a request came by.
@@ -165,62 +167,6 @@ impl From<StatusCode> for Response {
     }
 }
 
-/// The connection a request came over. One for all of its requests.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The other end of the socket, or what a PROXY header said.
-    pub address: SocketAddr,
-    /// Its address as text: every request passes it on.
-    pub address_text: Box<str>,
-    /// The address of the listener.
-    pub local: SocketAddr,
-    pub tls: Option<TlsFacts>,
-    /// The bound on a request body, in bytes, where the route states none.
-    pub body_bytes: u64,
-    /// What upstreams were told of its first request; usually the same holds for those after it.
-    pub told: OnceLock<Told>,
-}
-
-/// The fields that tell an upstream where a request came from, with what they depend on.
-#[derive(Clone, Debug)]
-pub struct Told {
-    pub authority: Box<str>,
-    pub version: Version,
-    pub id_len: usize,
-    pub headers: Headers,
-}
-
-/// What the TLS handshake told.
-#[derive(Clone, Debug)]
-pub struct TlsFacts {
-    /// The server name asked for (RFC 6066, 3), in lower case.
-    pub server_name: Option<Arc<str>>,
-    /// The client's certificate, DER, when one was asked for and verified.
-    pub client_certificate: Option<Arc<[u8]>>,
-}
-
-impl Peer {
-    pub fn new(
-        address: SocketAddr,
-        local: SocketAddr,
-        tls: Option<TlsFacts>,
-        body_bytes: u64,
-    ) -> Self {
-        Self {
-            address,
-            address_text: address.ip().to_canonical().to_string().into(),
-            local,
-            tls,
-            body_bytes,
-            told: OnceLock::new(),
-        }
-    }
-
-    pub const fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
-    }
-}
-
 /// One request on its way through the stages: everything about it but its body.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -248,70 +194,4 @@ pub struct Exchange {
     pub started: Instant,
     /// Wall clock at the start, for logs and expressions.
     pub time: WallTime,
-}
-
-/// The time of day at a moment, worked out only when it is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct WallTime(OnceLock<SystemTime>);
-
-impl WallTime {
-    /// The time of day at `moment`. The same whenever it is asked for.
-    pub fn get(&self, moment: Instant) -> SystemTime {
-        *self.0.get_or_init(|| time_of_day(moment))
-    }
-
-    /// The same for whoever asks last: to keep the answer costs more than to find it.
-    pub fn get_last(&self, moment: Instant) -> SystemTime {
-        self.0
-            .get()
-            .map_or_else(|| time_of_day(moment), |time| *time)
-    }
-}
-
-impl From<SystemTime> for WallTime {
-    fn from(time: SystemTime) -> Self {
-        Self(time.into())
-    }
-}
-
-/// The time of day at `moment`. One reading of both clocks serves for all moments within a second
-/// of it, so that a request pays for none.
-fn time_of_day(moment: Instant) -> SystemTime {
-    const SPAN: Duration = Duration::from_secs(1);
-    thread_local! {
-        static READ: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
-    }
-    if let Some((steady, wall)) = READ.get() {
-        match moment.checked_duration_since(steady) {
-            Some(after) if after < SPAN => return wall + after,
-            Some(_) => {}
-            None => {
-                let before = steady.duration_since(moment);
-                if before < SPAN {
-                    return wall - before;
-                }
-            }
-        }
-    }
-    let (steady, wall) = (Instant::now(), SystemTime::now());
-    READ.set(Some((steady, wall)));
-    wall - steady.duration_since(moment)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_day_are_as_far_apart_as_their_moments() {
-        let step = Duration::from_millis(10);
-        let now = Instant::now();
-        let moments = [now, now - step, now + step, now];
-        let [first, before, after, again] = moments.map(|moment| WallTime::default().get(moment));
-        assert_eq!((before + step, after - step, again), (first, first, first));
-        let hour = Duration::from_hours(1);
-        let long_ago = WallTime::default().get_last(now - hour);
-        let minute = Duration::from_mins(1);
-        assert!(long_ago > first - hour - minute && long_ago < first - hour + minute);
-    }
 }
