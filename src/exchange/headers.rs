@@ -345,6 +345,9 @@ impl Headers {
     }
 }
 
+// `Other` is the last of them.
+const _: () = assert!((Known::Other as u32) < u32::BITS, "each has a bit");
+
 const fn bit(known: Known) -> u32 {
     1 << known as u8
 }
