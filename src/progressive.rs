@@ -11,8 +11,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::Frame;
 
+use crate::decode::accept;
 use crate::error::GatewayError;
-use crate::exchange::{BodyError, Headers, accept};
+use crate::exchange::{BodyError, Headers};
 use crate::json;
 use crate::orchestrate::outcome::PartReport;
 use crate::orchestrate::{FinalPart, FlowAnswer, FlowError, Local, Outlet};

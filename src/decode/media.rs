@@ -6,7 +6,7 @@ use super::parameters::{self, Ambiguous, Quoting};
 use crate::exchange::line::is_token;
 
 /// Parameters of one type at most.
-const PARAMETERS_MAX: usize = 16;
+pub(super) const PARAMETERS_MAX: usize = 16;
 
 /// A media type of a message. Its parameters are read when they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

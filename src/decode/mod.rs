@@ -3,6 +3,7 @@
 //! Each way in takes a whole body within a bound and gives a checked [`Json`]. Nothing here waits,
 //! recurses without a cap, or makes more than a few times the bytes that came.
 
+pub mod accept;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod form;

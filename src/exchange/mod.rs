@@ -3,7 +3,6 @@
 //! This is the seam between HTTP on the wire (`http1`, and `http2` here) and the stages: an
 //! engine turns bytes into a [`Request`] and a [`Response`] into bytes, and knows nothing else.
 
-pub mod accept;
 pub mod authority;
 pub mod begin;
 pub mod body;

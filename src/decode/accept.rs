@@ -1,6 +1,8 @@
 //! What a client would rather have: `Accept` (RFC 9110, 12.5.1).
 
-use super::{Headers, Known};
+use super::media::PARAMETERS_MAX;
+use super::parameters::{self, Quoting};
+use crate::exchange::{Headers, Known};
 
 /// How much a client wants something, in thousandths; 0: not at all.
 type Weight = u16;
@@ -23,7 +25,7 @@ pub fn preferred<'a>(headers: &Headers, special: &[&'a str], usual: &str) -> Opt
     for range in headers
         .all_known(Known::Accept)
         .filter_map(|value| std::str::from_utf8(value).ok())
-        .flat_map(|value| split(value, ','))
+        .flat_map(elements)
     {
         let Some((name, weight)) = media_range(range) else {
             continue;
@@ -71,16 +73,14 @@ impl Wanted {
 
 /// The type of a media range in lower case, and its weight; none where it is malformed.
 fn media_range(text: &str) -> Option<(String, Weight)> {
-    let mut parts = split(text, ';');
-    let name = parts.next()?.trim_matches([' ', '\t']).to_ascii_lowercase();
+    let (name, parameters) = text.split_at(text.find(';').unwrap_or(text.len()));
+    let name = name.trim_matches([' ', '\t']).to_ascii_lowercase();
     name.split_once('/')?;
-    let mut weight = 1000;
-    for parameter in parts {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if key.trim_matches([' ', '\t']).eq_ignore_ascii_case("q") {
-            weight = quality(value.trim_matches([' ', '\t']))?;
-        }
-    }
+    let parameters = parameters::parse(parameters, Quoting::Strict, PARAMETERS_MAX)?;
+    let weight = match parameters::only(&parameters, "q").ok()? {
+        Some(weight) => quality(weight)?,
+        None => 1000,
+    };
     Some((name, weight))
 }
 
@@ -98,10 +98,10 @@ fn quality(text: &str) -> Option<Weight> {
     }
 }
 
-/// The parts between marks that do not stand in a quoted string.
-fn split(text: &str, mark: char) -> impl Iterator<Item = &str> {
+/// The parts between commas that do not stand in a quoted string.
+fn elements(list: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    text.split(move |letter| {
+    list.split(move |letter| {
         if escaped {
             escaped = false;
             return false;
@@ -111,7 +111,7 @@ fn split(text: &str, mark: char) -> impl Iterator<Item = &str> {
             '"' => quoted = !quoted,
             _ => {}
         }
-        letter == mark && !quoted
+        letter == ',' && !quoted
     })
 }
 
