@@ -272,24 +272,33 @@ fn escaped(line: &mut Vec<u8>, text: &str) {
 }
 
 /// Whether `text` is visible ASCII and spaces, without quotes and backslashes. It looks at all of
-/// it whatever it finds, which takes few instructions.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "a table of 256 entries has one for every byte"
-)]
+/// it whatever it finds, eight bytes at a time, which takes few instructions.
 fn is_plain(text: &[u8]) -> bool {
-    const ODD: [u8; 256] = {
-        let mut table = [1; 256];
-        let mut byte = b' ';
-        while byte <= b'~' {
-            table[byte as usize] = matches!(byte, b'"' | b'\\') as u8;
-            byte += 1;
-        }
-        table
+    let Some(last) = text.last_chunk() else {
+        return text
+            .iter()
+            .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'));
     };
-    text.iter()
-        .fold(0, |odd, byte| odd | ODD[usize::from(*byte)])
-        == 0
+    let (words, _) = text.as_chunks();
+    // What the words leave over is in the last eight bytes.
+    let odd = words
+        .iter()
+        .fold(odd_bytes(*last), |odd, word| odd | odd_bytes(*word));
+    odd == 0
+}
+
+/// The highest bit of every byte that is not plain. No sum is carried into the next byte, since
+/// all are of seven bits.
+const fn odd_bytes(word: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let word = u64::from_le_bytes(word);
+    let seven = word & !HIGH;
+    let is_del = seven + ONES;
+    let is_visible = seven + 0x60 * ONES;
+    let is_no_quote = (seven ^ (b'"' as u64 * ONES)) + 0x7f * ONES;
+    let is_no_backslash = (seven ^ (b'\\' as u64 * ONES)) + 0x7f * ONES;
+    (word | is_del | !(is_visible & is_no_quote & is_no_backslash)) & HIGH
 }
 
 fn escape(line: &mut Vec<u8>, text: &str) {
