@@ -1,5 +1,8 @@
 //! What a field line may hold: tokens, values, and the white space around them (RFC 9110, 5).
 
+/// A longer name is no name. What holds fields counts on it.
+pub const NAME_BYTES_MAX: usize = u16::MAX as usize;
+
 /// Whether `name` is a token (RFC 9110, 5.6.2).
 pub fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|&byte| token_byte(byte) != 0)
@@ -24,7 +27,7 @@ fn trim_start(mut value: &[u8]) -> &[u8] {
 /// What is wrong with a received field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineError {
-    /// The line at this offset does not begin with a token and a colon.
+    /// The line at this offset does not begin with a name and a colon.
     Name(usize),
     /// There is a control character in the value.
     Value,
@@ -72,7 +75,7 @@ impl<'a> Line<'a> {
             }
         };
         let (name, behind) = input.split_at_checked(name_len).unwrap_or_default();
-        let (1.., [b':', behind @ ..]) = (name_len, behind) else {
+        let (1..=NAME_BYTES_MAX, [b':', behind @ ..]) = (name_len, behind) else {
             return wrong(LineError::Name(0));
         };
         let raw_len = value_len(behind);

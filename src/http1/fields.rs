@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use super::target::read_host;
 use crate::exchange::headers::FieldError;
-use crate::exchange::line::{LineError, is_token, trim};
+use crate::exchange::line::{LineError, NAME_BYTES_MAX, is_token, trim};
 use crate::exchange::{Headers, Known};
 
 const BARE_LF: &str = "a line ends in LF without CR";
@@ -247,6 +247,7 @@ fn wrong_name(name: &[u8], has_colon: bool) -> &'static str {
         Some(b' ' | b'\t') if matches!(name, [b' ' | b'\t', ..]) => "a field line is folded",
         Some(b' ' | b'\t') => "there is white space in a field name or before its colon",
         Some(_) => "a field name is not a token",
+        None if name.len() > NAME_BYTES_MAX => "a field name is too long",
         None if has_colon => "a field has no name",
         None => "a field line has no colon",
     }

@@ -6,6 +6,7 @@ use super::parsing::{accepted, parse_cut, refused, with};
 use crate::exchange::Version;
 use crate::http1::fields::{HeadError, HeadLimits};
 use crate::http1::framing::Length;
+use crate::http1::head::RequestParser;
 
 #[test]
 fn a_request_is_understood() {
@@ -279,4 +280,24 @@ fn a_long_line_is_414_and_many_or_large_fields_are_431() {
     let many = |count: usize| with(&"X: y\r\n".repeat(count)).replace("\r\n\r\n\r\n", "\r\n\r\n");
     assert_eq!(result(&many(limits.headers - 1)), Ok(()));
     assert_eq!(result(&many(limits.headers)), Err(HeadError::TooMany));
+}
+
+#[test]
+fn a_name_that_is_too_long_to_be_kept_is_refused() {
+    let limits = HeadLimits {
+        header_bytes: 1 << 20,
+        ..HeadLimits::default()
+    };
+    let result = |name_len: usize| {
+        let text = with(&format!("A: 1\r\n{}: 2\r\nB: 3", "n".repeat(name_len)));
+        let mut parser = RequestParser::new(&limits);
+        let parsed = parser.parse(&mut text.clone().into_bytes())?;
+        assert_eq!(parsed, (text.len(), true));
+        let head = parser.finish()?.head;
+        let lens = head.headers.iter().map(|(_, name, _)| name.len());
+        Ok::<_, HeadError>(lens.collect::<Vec<_>>())
+    };
+    assert_eq!(result(65_535), Ok(vec![1, 65_535, 1]));
+    let error = HeadError::Malformed("a field name is too long");
+    assert_eq!(result(65_536), Err(error));
 }
