@@ -60,6 +60,9 @@ impl Version {
     }
 }
 
+/// Longer methods are not implemented (RFC 9112, 3).
+pub const METHOD_BYTES_MAX: usize = 32;
+
 /// A request head as the engine understood it: already strict (RFC 9112, 3 and 5), not yet
 /// canonical.
 #[derive(Clone, Debug)]

@@ -7,10 +7,7 @@ use super::fields::{Coding, Fields, HeadError, HeadLimits, Lines, is_token_byte}
 use super::framing::Length;
 use super::target::{Target, same_authority};
 use crate::exchange::line::is_token;
-use crate::exchange::{Head, Headers, Version};
-
-/// Longer methods are not implemented (RFC 9112, 3).
-const METHOD_BYTES_MAX: usize = 32;
+use crate::exchange::{Head, Headers, METHOD_BYTES_MAX, Version};
 
 /// Room that the fields of a response are given at first, where a body may follow: they seldom
 /// need more, and more is slow to allocate.

@@ -203,11 +203,12 @@ where
         let active = self.active.begin();
         let head_only = request.method() == Method::HEAD;
         let stream = match request::understand(request, &self.limits, &self.active) {
-            Ok(request) => Stream::Answering(Answering {
-                answer: boxed::pin(|| (self.handler)(request)),
+            Ok(understood) => Stream::Answering(Answering {
+                answer: boxed::pin(|| (self.handler)(understood.request)),
                 respond,
                 active,
                 head_only,
+                owes_continue: understood.expects_continue,
             }),
             Err((status, reason)) => {
                 let response = (self.refuse)(status, reason);

@@ -16,10 +16,21 @@ use super::Limits;
 use super::active::Active;
 use crate::exchange::authority;
 use crate::exchange::line::trim;
-use crate::exchange::{Body, BodyError, Head, Headers, Known, Request, Version};
+use crate::exchange::{Body, BodyError, Head, Headers, Known, METHOD_BYTES_MAX, Request, Version};
 
 /// Why a request is refused before a stage sees it: a status, and a reason for the log.
 type Refusal = (StatusCode, &'static str);
+
+const METHOD: Refusal = (StatusCode::NOT_IMPLEMENTED, "this method is not known here");
+
+const TRACE: Refusal = (StatusCode::BAD_REQUEST, "a TRACE request has no content");
+
+const PATH: Refusal = (StatusCode::BAD_REQUEST, "the request target has no path");
+
+const EXPECTATION: Refusal = (
+    StatusCode::EXPECTATION_FAILED,
+    "`Expect` asks for something other than `100-continue`",
+);
 
 const AUTHORITY: Refusal = (
     StatusCode::BAD_REQUEST,
@@ -36,16 +47,22 @@ const LENGTH: Refusal = (
     "the content length is malformed, or there are several",
 );
 
-/// The request as the stages know it, or the status it is refused with.
+/// A request as the stages know it.
+pub(super) struct Understood {
+    pub request: Request,
+    /// The client may wait for 100 before it sends its body (RFC 9110, 10.1.1).
+    pub expects_continue: bool,
+}
+
+/// What is asked, or the status it is refused with.
 pub(super) fn understand(
     request: http::Request<RecvStream>,
     limits: &Limits,
     active: &Rc<Active>,
-) -> Result<Request, Refusal> {
+) -> Result<Understood, Refusal> {
     let (parts, stream) = request.into_parts();
-    if parts.method == Method::CONNECT {
-        return Err((StatusCode::NOT_IMPLEMENTED, "CONNECT is not implemented"));
-    }
+    let has_body = !stream.is_end_stream();
+    check_method(&parts.method, has_body)?;
     if parts.headers.len() > limits.headers {
         return Err((
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -59,9 +76,7 @@ pub(super) fn understand(
     if fields.cookies {
         fields.join_cookies(&parts.headers);
     }
-    let body = if stream.is_end_stream() {
-        Body::Empty
-    } else {
+    let body = if has_body {
         Body::stream(ClientBody {
             stream,
             left: fields.length,
@@ -70,19 +85,34 @@ pub(super) fn understand(
             patience: limits.body_time,
             timer: None,
         })
+    } else {
+        Body::Empty
     };
-    Ok(Request {
-        head: Head {
-            method: parts.method,
-            path: parts.uri.path().to_owned(),
-            query: query(&parts.uri)?,
-            authority: authority(&parts.uri, fields.host)?,
-            version: Version::Http2,
-            headers: fields.headers,
+    Ok(Understood {
+        request: Request {
+            head: Head {
+                method: parts.method,
+                path: path(&parts.uri)?,
+                query: query(&parts.uri)?,
+                authority: authority(&parts.uri, fields.host)?,
+                version: Version::Http2,
+                headers: fields.headers,
+            },
+            body,
+            upgrade: None,
         },
-        body,
-        upgrade: None,
+        expects_continue: fields.expects_continue && has_body,
     })
+}
+
+/// What HTTP/1 refuses is refused here too.
+fn check_method(method: &Method, has_body: bool) -> Result<(), Refusal> {
+    match *method {
+        Method::CONNECT => Err((StatusCode::NOT_IMPLEMENTED, "CONNECT is not implemented")),
+        Method::TRACE if has_body => Err(TRACE),
+        _ if method.as_str().len() > METHOD_BYTES_MAX => Err(METHOD),
+        _ => Ok(()),
+    }
 }
 
 /// The fields of a request, and what they say of the request itself.
@@ -91,6 +121,7 @@ struct Fields<'a> {
     host: Option<&'a HeaderValue>,
     length: Option<u64>,
     cookies: bool,
+    expects_continue: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -100,6 +131,7 @@ impl<'a> Fields<'a> {
             host: None,
             length: None,
             cookies: false,
+            expects_continue: false,
         }
     }
 
@@ -109,6 +141,13 @@ impl<'a> Fields<'a> {
             Known::Host => self.host = Some(value),
             // HTTP/2 lets a client split it.
             Known::Cookie => self.cookies = true,
+            Known::Expect => {
+                let expects = trim(value.as_bytes());
+                if !expects.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(EXPECTATION);
+                }
+                self.expects_continue = true;
+            }
             Known::ContentLength => {
                 let length = value.to_str().ok().filter(|text| is_number(text));
                 let length = length.and_then(|text| text.parse().ok()).ok_or(LENGTH)?;
@@ -156,6 +195,15 @@ fn authority(uri: &Uri, host: Option<&HeaderValue>) -> Result<String, Refusal> {
     };
     let authority = authority.filter(|text| authority::is_valid(text.as_bytes()));
     authority.map(str::to_owned).ok_or(AUTHORITY)
+}
+
+/// What stands before `?`. Where that is nothing, `http` would make it `/` (RFC 9113, 8.3.1).
+fn path(uri: &Uri) -> Result<String, Refusal> {
+    let target = uri.path_and_query();
+    if target.is_some_and(|target| target.as_str().starts_with('?')) {
+        return Err(PATH);
+    }
+    Ok(uri.path().to_owned())
 }
 
 /// What stands behind `?`. HTTP/1 has visible ASCII there, and upstreams may speak that.
@@ -270,6 +318,36 @@ mod tests {
         ] {
             assert_eq!(of(named, host), None, "{named:?} {host:?}");
         }
+    }
+
+    #[test]
+    fn a_method_is_one_that_http_1_takes() {
+        let of = |name: &str, has_body| {
+            let method = Method::from_bytes(name.as_bytes()).unwrap();
+            check_method(&method, has_body).map_err(|(status, _)| status.as_u16())
+        };
+        let long = "M".repeat(METHOD_BYTES_MAX);
+        for (name, has_body) in [
+            ("GET", true),
+            ("TRACE", false),
+            ("purge", true),
+            (&long, true),
+        ] {
+            assert_eq!(of(name, has_body), Ok(()), "{name}");
+        }
+        assert_eq!(of("CONNECT", false), Err(501));
+        assert_eq!(of(&format!("{long}M"), false), Err(501));
+        assert_eq!(of("TRACE", true), Err(400));
+    }
+
+    #[test]
+    fn a_target_has_a_path() {
+        let of = |target: &[u8]| path(&Uri::try_from(target).unwrap());
+        assert_eq!(of(b"/?/a").unwrap(), "/");
+        assert_eq!(of(b"*").unwrap(), "*");
+        let mut parts = http::uri::Parts::default();
+        parts.path_and_query = Some("?a=1".try_into().unwrap());
+        assert_eq!(path(&Uri::from_parts(parts).unwrap()).unwrap_err(), PATH);
     }
 
     #[test]

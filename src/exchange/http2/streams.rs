@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
+use http::StatusCode;
 
 use super::active::ActiveStream;
 use super::response::{self, Sending};
@@ -27,6 +28,8 @@ pub(super) struct Answering<F> {
     pub respond: SendResponse<Bytes>,
     pub active: ActiveStream,
     pub head_only: bool,
+    /// The client may wait for 100 before it sends its body.
+    pub owes_continue: bool,
 }
 
 /// A place for one stream after another.
@@ -117,7 +120,18 @@ impl<F: Future<Output = Response>> Answering<F> {
         if let Poll::Ready(response) = self.answer.as_mut().poll(context) {
             return Poll::Ready(Some(response));
         }
+        // Not before: what is refused at once is refused without its body.
+        if std::mem::take(&mut self.owes_continue) {
+            self.send_continue();
+        }
         self.respond.poll_reset(context).map(|_| None)
+    }
+
+    fn send_continue(&mut self) {
+        let mut interim = http::Response::new(());
+        *interim.status_mut() = StatusCode::CONTINUE;
+        // This fails where the stream is gone, as is seen next.
+        let _gone = self.respond.send_informational(interim);
     }
 
     fn send(self, response: Response) -> Option<Sending> {

@@ -282,3 +282,95 @@ async fn a_stream_that_is_reset_is_given_up_and_its_place_is_taken_by_another() 
     });
     assert_eq!(ended.await, [3]);
 }
+
+type Client2 = h2::client::SendRequest<Bytes>;
+
+/// Speaks HTTP/2 as another implementation of the client's side does.
+async fn speak(client: DuplexStream) -> Client2 {
+    let (sender, connection) = h2::client::handshake(client).await.unwrap();
+    tokio::task::spawn_local(connection);
+    sender
+}
+
+/// Asks with `name` and one field; the status that comes first, of an interim response perhaps.
+async fn first_status(sender: &mut Client2, name: &str, field: (&str, &str)) -> u16 {
+    let request = http::Request::builder().method(name).uri("http://x/");
+    let request = request.header(field.0, field.1).body(()).unwrap();
+    let (mut response, mut body) = sender.send_request(request, false).unwrap();
+    let interim = std::future::poll_fn(|context| response.poll_informational(context)).await;
+    if let Some(interim) = interim {
+        body.send_data(Bytes::from_static(b"hello"), true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+        return interim.unwrap().status().as_u16();
+    }
+    response.await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_it_is_told_to_continue() {
+    let set = tokio::task::LocalSet::new();
+    let handler = |request: Request| async {
+        let body = request.body.collect(5).await.unwrap();
+        Response::new(StatusCode::OK, Headers::new(), body)
+    };
+    let client = serve_on(&set, handler);
+    within_a_minute(&set, async {
+        let mut sender = speak(client).await;
+        let expects = ("expect", "100-Continue");
+        assert_eq!(first_status(&mut sender, "POST", expects).await, 100);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_answered_at_once_needs_no_body() {
+    let set = tokio::task::LocalSet::new();
+    let client = serve_on(&set, |_: Request| async { answer(b"") });
+    within_a_minute(&set, async {
+        let mut sender = speak(client).await;
+        let expects = ("expect", "100-continue");
+        assert_eq!(first_status(&mut sender, "POST", expects).await, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_http_1_refuses_is_refused() {
+    let set = tokio::task::LocalSet::new();
+    let client = serve_on(&set, |_: Request| async { answer(b"") });
+    within_a_minute(&set, async {
+        let mut sender = speak(client).await;
+        let [long, longer] = [32, 33].map(|len| "M".repeat(len));
+        for (name, field, status) in [
+            ("POST", ("expect", "a miracle"), 417),
+            ("TRACE", ("accept", "*/*"), 400),
+            (&longer, ("accept", "*/*"), 501),
+            (&long, ("accept", "*/*"), 200),
+        ] {
+            let given = first_status(&mut sender, name, field).await;
+            assert_eq!(given, status, "{name} {field:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_ends_its_connection_and_no_other() {
+    let set = tokio::task::LocalSet::new();
+    let handler = |request: Request| async move {
+        assert_ne!(request.head.method, Method::DELETE, "as meant");
+        answer(b"hello")
+    };
+    let (client, mut other) = (serve_on(&set, handler), serve_on(&set, handler));
+    let ended = within_a_minute(&set, async {
+        let opening = [preface(255), get(1)].concat();
+        let mut ended = answered(&mut other, &opening, 1).await;
+        let mut sender = speak(client).await;
+        let request = http::Request::delete("http://x/").body(()).unwrap();
+        let (response, _body) = sender.send_request(request, true).unwrap();
+        response.await.unwrap_err();
+        ended.extend(answered(&mut other, &get(3), 1).await);
+        ended
+    });
+    assert_eq!(ended.await, [1, 3]);
+}
