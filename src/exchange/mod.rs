@@ -20,6 +20,7 @@ pub mod outgoing;
 pub mod path;
 pub mod peer;
 pub mod trace;
+pub mod trailers;
 
 use std::net::IpAddr;
 use std::pin::Pin;

@@ -8,6 +8,7 @@ use super::buffer::Input;
 use super::fields::{HeadLimits, Lines, append};
 use crate::exchange::Headers;
 use crate::exchange::line::is_token;
+use crate::exchange::trailers;
 
 /// Longest line of a chunk: its size and its extensions.
 const LINE_BYTES_MAX: usize = 1024;
@@ -139,7 +140,7 @@ impl Decoder {
                 .ok_or("the trailers are larger than allowed")?;
             append(line, &mut self.trailers)?;
             let last = self.trailers.iter().last();
-            if last.is_some_and(|(_, name, _)| is_forbidden_trailer(name)) {
+            if last.is_some_and(|(_, name, _)| trailers::is_forbidden(name)) {
                 return Err("a field stands in the trailers that must not");
             }
             if self.trailers.len() > TRAILERS_MAX {
@@ -177,60 +178,6 @@ fn check_extension(extension: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Fields that frame, route, authenticate or shape a message mean nothing behind it, and harm
-/// where they are merged into its head (RFC 9110, 6.5.1).
-pub fn is_forbidden_trailer(name: &str) -> bool {
-    const FORBIDDEN: [&str; 38] = [
-        "accept-encoding",
-        "age",
-        "authorization",
-        "cache-control",
-        "connection",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-length",
-        "content-location",
-        "content-range",
-        "content-type",
-        "cookie",
-        "date",
-        "expect",
-        "expires",
-        "forwarded",
-        "host",
-        "if-match",
-        "if-none-match",
-        "keep-alive",
-        "location",
-        "max-forwards",
-        "pragma",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "range",
-        "retry-after",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "vary",
-        "warning",
-        "www-authenticate",
-        "x-http-method-override",
-    ];
-    let starts = |prefix: &str| {
-        name.get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    FORBIDDEN
-        .iter()
-        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
-        || starts("x-forwarded-")
-        || starts("if-")
-}
-
 /// Ends every chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
@@ -249,7 +196,7 @@ pub fn write_size(len: usize, text: &mut Vec<u8>) {
 pub fn write_end(trailers: Option<&HeaderMap>, text: &mut Vec<u8>) {
     text.extend_from_slice(b"0\r\n");
     for (name, value) in trailers.into_iter().flatten() {
-        if !is_forbidden_trailer(name.as_str()) {
+        if !trailers::is_forbidden(name.as_str()) {
             text.extend_from_slice(name.as_str().as_bytes());
             text.extend_from_slice(b": ");
             text.extend_from_slice(value.as_bytes());

@@ -302,7 +302,8 @@ impl Framing {
                 self.expects_continue |= expects;
                 self.expects_more |= !expects;
             }
-            Known::KeepAlive | Known::ProxyConnection | Known::Te => {}
+            // The last one asks the client of a proxy, which the gateway is for nobody.
+            Known::KeepAlive | Known::ProxyConnection | Known::Te | Known::ProxyAuthenticate => {}
             _ => return Ok(false),
         }
         Ok(true)

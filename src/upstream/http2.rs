@@ -18,6 +18,7 @@ use super::pool::Wire;
 use super::send::{RequestHead, SendFailed};
 use crate::exchange::http2::LocalTasks;
 use crate::exchange::path::push_encoded;
+use crate::exchange::trailers;
 use crate::exchange::{Body, BodyError, CallError, Headers, Known, Response};
 
 /// How often a silent endpoint is asked whether it is still there while it has work of ours.
@@ -327,6 +328,10 @@ impl http_body::Body for Received {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.incoming).poll_frame(context);
+        let polled = polled.map_ok(|frame| match frame.into_trailers() {
+            Ok(fields) => Frame::trailers(trailers::passing(fields)),
+            Err(frame) => frame,
+        });
         polled.map_err(|error| {
             let failed = this.stream.upload.failure.borrow_mut().take();
             failed.unwrap_or_else(|| {

@@ -16,6 +16,7 @@ use super::Limits;
 use super::active::Active;
 use crate::exchange::authority;
 use crate::exchange::line::trim;
+use crate::exchange::trailers;
 use crate::exchange::{Body, BodyError, Head, Headers, Known, METHOD_BYTES_MAX, Request, Version};
 
 /// Why a request is refused before a stage sees it: a status, and a reason for the log.
@@ -254,7 +255,8 @@ impl ClientBody {
         }
         let trailers = ready!(self.stream.poll_trailers(context));
         let trailers = trailers.map_err(|_| BodyError::Incomplete).transpose();
-        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+        let frame = |fields| Frame::trailers(trailers::passing(fields));
+        Poll::Ready(trailers.map(|trailers| trailers.map(frame)))
     }
 }
 

@@ -169,7 +169,7 @@ fn a_body_reaches_as_far_as_the_rfc_says() {
 fn what_concerns_the_connection_is_not_passed_back() {
     let parsed = accepted(
         &with(
-            "Connection: X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\nUpgrade: a\r\nServer: s\r\nContent-Length: 0",
+            "Connection: X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nUpgrade: a\r\nServer: s\r\nContent-Length: 0",
         ),
         &Method::GET,
     );
