@@ -339,7 +339,7 @@ pub struct DiffArguments {
     /// The changes as JSON, for tools
     #[arg(long)]
     pub json: bool,
-    /// Exit with 1 when there is such a change
+    /// Exit with 1 when there is such a change, and with 2 when a file has mistakes
     #[arg(long, value_enum, value_name = "EFFECT")]
     pub fail_on: Option<FailOn>,
 }

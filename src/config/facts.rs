@@ -277,6 +277,12 @@ fn say(
             say(name, node, (shape, secret), facts);
         }
         (Shape::Headers(of) | Shape::Pairs(of), Value::Table(inner)) => {
+            // Names that might as well stand in a list.
+            if matches!(of, Shape::Size(..)) {
+                let names = inner.entries.iter().map(|entry| &entry.key);
+                let names = names.map(|name| Scalar::plain(name.to_ascii_lowercase()));
+                put(name.to_owned(), Fact::Many(names.collect()));
+            }
             for Entry { key, node, .. } in &inner.entries {
                 let hidden = secret || masked::is_credential(key);
                 let name = format!("{name}.{}", key.to_ascii_lowercase());
@@ -401,6 +407,9 @@ pub fn every_key() -> Vec<(Kind, String)> {
         for key in section.keys {
             let name = format!("{prefix}{}", key.name);
             found.push((kind, name.clone()));
+            if let Shape::Either(_, Shape::Pairs(_)) = key.shape {
+                found.push((kind, format!("{name}.NAME")));
+            }
             for section in key.shape.sections() {
                 for inner in [name.clone(), format!("{name}.NAME")] {
                     found.push((kind, inner.clone()));
@@ -418,6 +427,7 @@ pub fn every_key() -> Vec<(Kind, String)> {
         ("auth", Kind::Authenticator),
         ("limits", Kind::Limit),
         ("routes", Kind::Route),
+        ("flows", Kind::Flow),
     ] {
         visit("", kind, section_of(key).unwrap(), &mut found);
     }

@@ -145,6 +145,33 @@ fn explain_says_what_waits_for_what() {
 }
 
 #[test]
+fn explain_says_what_is_kept_and_what_is_given_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+[[listen]]
+address = "127.0.0.1:0"
+[upstreams]
+u = { endpoints = ["http://127.0.0.1:9101"] }
+[[routes]]
+path = "/a"
+progressive = true
+steps.s = { call = "GET u:/", cache = { ttl = "1m", stale_if_error = "5m", key = "headers['x-shop']" } }
+steps.t = { call = "GET u:/t" }
+"#;
+    fs::write(folder.path().join("routes.toml"), text).unwrap();
+    let asked = output(folder.path(), &["explain", "GET", "/a"]);
+    let told = stdout(&asked);
+    for part in [
+        "kept for 60 s",
+        "300 s longer where the call fails",
+        "apart for each headers['x-shop']",
+        "application/x-ndjson",
+    ] {
+        assert!(told.contains(part), "{part}: {told}{}", stderr(&asked));
+    }
+}
+
+#[test]
 fn explain_tries_conditions_as_the_gateway_would() {
     let folder = tempfile::tempdir().unwrap();
     let text = r#"
@@ -344,6 +371,10 @@ fn diff_says_what_a_change_means_and_can_fail_on_it() {
     let bad = diff(&["open", "bad"]);
     assert_eq!(bad.status.code(), Some(1));
     assert!(stderr(&bad).contains("bad:2:1"), "{}", stderr(&bad));
+    let unanswered = diff(&["bad", "open", "--fail-on", "widened"]);
+    assert_eq!(unanswered.status.code(), Some(2));
+    let told = stderr(&unanswered);
+    assert!(told.contains("bad:2:1"), "{told}");
 }
 
 #[test]

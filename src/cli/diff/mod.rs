@@ -15,9 +15,20 @@ use super::arguments::{DiffArguments, FailOn};
 use super::{Failure, output};
 use crate::config::facts::facts;
 
+/// The exit code where `--fail-on` could not be answered.
+const MISTAKEN: u8 = 2;
+
 pub(super) fn diff(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
-    let old = facts(&arguments.old).map_err(Failure::Mistakes)?;
-    let new = facts(&arguments.new).map_err(Failure::Mistakes)?;
+    let facts = || Ok((facts(&arguments.old)?, facts(&arguments.new)?));
+    let (old, new) = match facts().map_err(Failure::Mistakes) {
+        Ok(both) => both,
+        // With `--fail-on`, 1 is an answer.
+        Err(failure) if arguments.fail_on.is_some() => {
+            output::complain(failure);
+            return Ok(ExitCode::from(MISTAKEN));
+        }
+        Err(failure) => return Err(failure),
+    };
     let changes = compare(&old, &new);
     if arguments.json {
         output::line(as_json(&changes));

@@ -20,6 +20,8 @@ pub(super) enum Rule {
     Allowance(&'static str),
     /// True admits more.
     Permits(&'static str),
+    /// True admits less.
+    Insists(&'static str),
     /// The older, the weaker.
     Oldest(&'static str),
     /// From where trust comes: another is another trust.
@@ -209,7 +211,46 @@ pub(super) const RULES: &[(Kind, &str, Rule)] = &[
         "body_bytes",
         Rule::Bound("bytes of a request body"),
     ),
+    (
+        Kind::Route,
+        "content_types",
+        Rule::Admits("types of a request body"),
+    ),
+    (
+        Kind::Route,
+        "content_types.*",
+        Rule::Bound("bytes of a body of this type"),
+    ),
+    (Kind::Route, "validate", Rule::Condition(SCHEMA)),
+    (Kind::Route, "validate.schema", Rule::Condition(SCHEMA)),
+    (Kind::Route, "validate.formats", Rule::Insists("formats")),
+    (Kind::Route, "steps.*.forward", Rule::Grants(FORWARDED)),
+    (Kind::Flow, "steps.*.forward", Rule::Grants(FORWARDED)),
+    (Kind::Route, "response.forward", Rule::Grants(RETURNED)),
+    (Kind::Flow, "response.forward", Rule::Grants(RETURNED)),
+    (
+        Kind::Route,
+        "steps.*.cache.key",
+        Rule::Condition(TOLD_APART),
+    ),
+    (Kind::Flow, "steps.*.cache.key", Rule::Condition(TOLD_APART)),
+    (
+        Kind::Route,
+        "steps.*.cache.ignore_cache_control",
+        Rule::Permits(KEPT_ANYWAY),
+    ),
+    (
+        Kind::Flow,
+        "steps.*.cache.ignore_cache_control",
+        Rule::Permits(KEPT_ANYWAY),
+    ),
 ];
+
+const SCHEMA: &str = "the schema of bodies";
+const FORWARDED: &str = "fields of the client that the upstream gets";
+const RETURNED: &str = "fields of the upstream that the client gets";
+const TOLD_APART: &str = "what tells kept parts apart";
+const KEPT_ANYWAY: &str = "parts are kept whatever their upstream says of it";
 
 /// The rule of a key, if it has one.
 pub(super) fn rule(kind: Kind, key: &str) -> Option<Rule> {
@@ -249,7 +290,8 @@ impl Rule {
             },
             Self::Bound(what) => bound(what, before, after, true),
             Self::Allowance(what) => bound(what, before, after, false),
-            Self::Permits(what) => flag(what, after),
+            Self::Permits(what) => flag(what, after, (Effect::Widened, Effect::Narrowed)),
+            Self::Insists(what) => flag(what, after, (Effect::Narrowed, Effect::Widened)),
             Self::Oldest(what) => oldest(what, before, after),
             Self::Trust(what) => (Effect::Widened, what.to_owned()),
             Self::Schemes => schemes(before, after),
@@ -341,12 +383,11 @@ fn bound(
     }
 }
 
-fn flag(what: &str, after: Option<&Fact>) -> (Effect, String) {
-    let on = matches!(after, Some(Fact::One(scalar)) if scalar.shown() == "true");
-    if on {
-        (Effect::Widened, what.to_owned())
+fn flag(what: &str, after: Option<&Fact>, (on, off): (Effect, Effect)) -> (Effect, String) {
+    if matches!(after, Some(Fact::One(scalar)) if scalar.shown() == "true") {
+        (on, what.to_owned())
     } else {
-        (Effect::Narrowed, format!("no longer: {what}"))
+        (off, format!("no longer: {what}"))
     }
 }
 

@@ -243,6 +243,69 @@ fn spelling_says_nothing() {
     assert_eq!(told(BEFORE, &after), []);
 }
 
+/// A route that takes a body and passes fields on.
+fn taking(route: &str, step: &str) -> String {
+    format!(
+        "[[listen]]\naddress = '127.0.0.1:8080'\n[upstreams]\nu = {{ endpoints = ['http://127.0.0.1:9101'] }}\n\
+         [[routes]]\npath = '/a'\nmethods = ['POST']\n{route}\nsteps.s = {{ call = 'GET u:/', {step} }}\n"
+    )
+}
+
+#[test]
+fn what_bodies_may_be_and_what_flows_pass_on_lets_more_in_or_less() {
+    use Effect::{Narrowed, Widened};
+    for (before, after, key, there, back) in [
+        (
+            ("", ""),
+            ("content_types = ['application/json']", ""),
+            "content_types",
+            Narrowed,
+            Widened,
+        ),
+        (
+            ("content_types = { 'application/json' = '1KiB' }", ""),
+            ("content_types = { 'application/json' = '2KiB' }", ""),
+            "content_types.application/json",
+            Widened,
+            Narrowed,
+        ),
+        (
+            ("", ""),
+            ("", "forward = 'accept-language'"),
+            "steps.s.forward",
+            Widened,
+            Narrowed,
+        ),
+        (
+            ("response.merge = 'nest'", ""),
+            ("response = { merge = 'nest', forward = 'set-cookie' }", ""),
+            "response.forward",
+            Widened,
+            Narrowed,
+        ),
+        (
+            ("", "cache = { ttl = '1m' }"),
+            ("", "cache = { ttl = '1m', ignore_cache_control = true }"),
+            "steps.s.cache.ignore_cache_control",
+            Widened,
+            Narrowed,
+        ),
+        (
+            ("", "cache = { ttl = '1m' }"),
+            ("", "cache = { ttl = '1m', key = 'headers.x' }"),
+            "steps.s.cache.key",
+            Narrowed,
+            Widened,
+        ),
+    ] {
+        let (before, after) = (taking(before.0, before.1), taking(after.0, after.1));
+        for (old, new, effect) in [(&before, &after, there), (&after, &before, back)] {
+            let told = told(old, new);
+            assert!(told.contains(&(key.to_owned(), effect)), "{new}: {told:?}");
+        }
+    }
+}
+
 #[test]
 fn every_rule_is_about_a_key_that_there_is() {
     let catalogue = crate::config::facts::every_key();
