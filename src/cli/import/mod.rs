@@ -49,6 +49,8 @@ pub enum ImportError {
     NotKrakend,
     #[error("the file is of version {0}; only version 3 can be imported")]
     Version(String),
+    #[error("`endpoints` is no list: KrakenD has one object in it for each endpoint")]
+    Endpoints,
     #[error("this is no OpenAPI document: it says no `openapi`")]
     NotOpenapi,
     #[error("the document is of OpenAPI {0}; only 3.0 and 3.1 can be imported")]

@@ -41,6 +41,9 @@ pub(super) fn import(root: &Value) -> Result<Page, ImportError> {
         Some(other) => return Err(ImportError::Version(other.to_owned())),
         None => return Err(ImportError::NotKrakend),
     }
+    if fields.value("endpoints").is_some_and(|it| !it.is_array()) {
+        return Err(ImportError::Endpoints);
+    }
     let mut page = Page::default();
     page.head = vec![
         "Made from a KrakenD configuration by `concertina import krakend`.".to_owned(),

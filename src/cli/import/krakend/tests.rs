@@ -12,6 +12,15 @@ fn imported(root: &Value) -> Finished {
     import(root).unwrap().settle(Path::new("")).unwrap()
 }
 
+#[test]
+fn endpoints_that_are_no_list_are_an_error() {
+    for endpoints in [json!({"endpoint": "/a"}), json!("/a")] {
+        let refused = import(&json!({"version": 3, "endpoints": endpoints}));
+        assert!(refused.is_err_and(|error| error.to_string().contains("is no list")));
+    }
+    assert!(import(&json!({"version": 3, "endpoints": null})).is_ok());
+}
+
 /// The file made of one endpoint.
 fn endpoint(fields: Value) -> Finished {
     let mut fields = fields;
