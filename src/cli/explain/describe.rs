@@ -28,6 +28,9 @@ pub(super) struct Meeting {
     /// In the order in which they are checked.
     pub(super) guards: Vec<Guard>,
     pub(super) action: Action,
+    /// Clients that ask for it get each part when it is final.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) progressive: bool,
     /// What is answered in the place of errors, the first that holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) on_error: Vec<RuleText>,
@@ -134,6 +137,7 @@ impl Meeting {
             parameters,
             guards: guards(spec, route),
             action: action(spec, route, &RequestScope::new(exchange, params, None)),
+            progressive: route.progressive,
             on_error: route.on_error.iter().map(rule).collect(),
             timeout_ms: milliseconds(route.timeout),
         }

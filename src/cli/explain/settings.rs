@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::GatewaySpec;
 use crate::exchange::outgoing::RetrySpec;
 use crate::orchestrate::{
-    BodySpec, CallSpec, Merge, OnConflict, ResponseSpec, StatusRange, StepKind, StepSpec,
+    BodySpec, CacheSpec, CallSpec, Merge, OnConflict, ResponseSpec, StatusRange, StepKind, StepSpec,
 };
 
 /// Keys and values that a step has beside what it does, waits for and may lack.
@@ -52,6 +52,24 @@ fn of_call(spec: &GatewaySpec, call: &CallSpec, settings: &mut Vec<(String, Stri
         .hedge
         .map(|after| format!("asked again after {}", duration(after)));
     settings.extend(hedge.map(|text| ("hedge".to_owned(), text)));
+    let cache = call.cache.as_deref().map(kept);
+    settings.extend(cache.map(|text| ("cache".to_owned(), text)));
+}
+
+/// How long a part is kept, and for whom.
+fn kept(cache: &CacheSpec) -> String {
+    let mut said = vec![format!("kept for {}", duration(cache.ttl))];
+    if !cache.stale_if_error.is_zero() {
+        let longer = duration(cache.stale_if_error);
+        said.push(format!("{longer} longer where the call fails"));
+    }
+    if let Some(key) = &cache.key {
+        said.push(format!("apart for each {}", key.text()));
+    }
+    if cache.ignore_cache_control {
+        said.push("whatever its Cache-Control says".to_owned());
+    }
+    said.join(", ")
 }
 
 fn body(body: &BodySpec, settings: &mut Vec<(String, String)>) {

@@ -11,6 +11,10 @@ use super::settings::{bytes, milliseconds};
 /// Characters of an expression that are shown.
 const EXPRESSION_MAX: usize = 160;
 
+/// What `progressive` means.
+const PROGRESSIVE: &str =
+    "each part when it is final, to clients that accept application/x-ndjson or text/event-stream";
+
 /// What stands left of everything but the first lines of sections.
 const MARGIN: &str = "         ";
 
@@ -89,6 +93,9 @@ fn route(f: &mut Formatter<'_>, meeting: &Meeting) -> fmt::Result {
             write!(f, "\nredirect {status} to {location}")?;
             sends(f, "", made)?;
         }
+    }
+    if meeting.progressive {
+        write!(f, "\ngives    {PROGRESSIVE}")?;
     }
     time(f, meeting)?;
     rules(f, &meeting.on_error)
