@@ -29,7 +29,32 @@ pub(super) struct Routes {
     /// What tells routes apart, and where each stands. Routes with mistakes may be left out.
     entries: Vec<route::Entry>,
     places: Vec<Place>,
-    names: HashMap<String, Place>,
+    names: RouteNames,
+}
+
+/// The names of routes so far.
+#[derive(Default)]
+struct RouteNames {
+    taken: HashMap<String, Place>,
+    /// The next number behind a name that several would have.
+    numbers: HashMap<String, usize>,
+}
+
+impl RouteNames {
+    /// `name`, or it with a number that nobody has.
+    fn free(&mut self, name: String) -> String {
+        if !self.taken.contains_key(&name) {
+            return name;
+        }
+        let number = self.numbers.entry(name.clone()).or_insert(2);
+        loop {
+            let numbered = format!("{name} #{number}");
+            *number += 1;
+            if !self.taken.contains_key(&numbered) {
+                return numbered;
+            }
+        }
+    }
 }
 
 /// What the actions of one route can read and where.
@@ -57,7 +82,10 @@ impl<'a> Lowering<'a> {
             specs: Vec::with_capacity(tables.len()),
             entries: Vec::with_capacity(tables.len()),
             places: Vec::with_capacity(tables.len()),
-            names: HashMap::with_capacity(tables.len()),
+            names: RouteNames {
+                taken: HashMap::with_capacity(tables.len()),
+                ..RouteNames::default()
+            },
             ..Routes::default()
         };
         for &table in tables {
@@ -411,17 +439,17 @@ impl<'a> Lowering<'a> {
         methods: &[Method],
         hosts: &[HostPattern],
         pattern: &PathPattern,
-        taken: &mut HashMap<String, Place>,
+        names: &mut RouteNames,
     ) -> String {
         let place = table.place_of("name");
         if let Some(name) = table.text("name") {
             let name = name.as_str().to_owned();
-            if let Some(&other) = taken.get(&name) {
+            if let Some(&other) = names.taken.get(&name) {
                 self.mistake(place, format!("two routes are called `{name}`"))
                     .related(other, "the other")
                     .help("give one of them another name");
             }
-            taken.insert(name.clone(), place);
+            names.taken.insert(name.clone(), place);
             return name;
         }
         let mut name = String::new();
@@ -436,14 +464,8 @@ impl<'a> Lowering<'a> {
             name.push_str(&host.to_string());
         }
         name.push_str(pattern.as_str());
-        let mut number = 2;
-        let mut numbered = None;
-        while taken.contains_key(numbered.as_ref().unwrap_or(&name)) {
-            numbered = Some(format!("{name} #{number}"));
-            number += 1;
-        }
-        let name = numbered.unwrap_or(name);
-        taken.insert(name.clone(), place);
+        let name = names.free(name);
+        names.taken.insert(name.clone(), place);
         name
     }
 

@@ -154,6 +154,20 @@ fn a_credential_for_an_upstream_is_masked_even_when_it_stands_in_the_file() {
 }
 
 #[test]
+fn names_of_routes_that_share_their_path_are_numbered() {
+    let route = |name: &str| format!("[[routes]]\npath = '/a'\nwhen = 'true'\n{name}\n");
+    let file = format!(
+        "{}{}{}{}",
+        route("redirect = '/b'"),
+        route("name = '/a #2'\nredirect = '/b'"),
+        route("redirect = '/b'"),
+        route("redirect = '/b'")
+    );
+    let names: Vec<_> = text(&file).routes.into_iter().map(|it| it.name).collect();
+    assert_eq!(names, ["/a", "/a #2", "/a #3", "/a #4"]);
+}
+
+#[test]
 fn what_comes_from_outside_is_masked() {
     let spec = load_file(&folder("good").join("everything.toml")).unwrap();
     let shown = spec.effective.masked().to_string();
