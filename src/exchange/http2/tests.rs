@@ -3,15 +3,17 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http_body::Frame;
 use tokio::time::Instant;
 
 use super::*;
-use crate::exchange::{Body, Headers};
+use crate::exchange::{Body, BodyError, Headers};
 
 const DATA: u8 = 0;
 const RESET: u8 = 3;
@@ -211,7 +213,7 @@ async fn streams_end_in_the_order_in_which_their_answers_are_there() {
 #[tokio::test]
 async fn a_stream_that_is_always_ready_holds_up_no_other() {
     let set = tokio::task::LocalSet::new();
-    let first = Rc::new(std::cell::Cell::new(true));
+    let first = Rc::new(Cell::new(true));
     let handler = move |_: Request| {
         let mut turns = if first.take() { usize::MAX } else { 0 };
         async move {
@@ -373,4 +375,51 @@ async fn a_handler_that_panics_ends_its_connection_and_no_other() {
         ended
     });
     assert_eq!(ended.await, [1, 3]);
+}
+
+/// A body without an end, and how much was taken of it.
+struct Endless(Rc<Cell<usize>>);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        static PIECE: [u8; 8 * 1024] = [0; 8 * 1024];
+        self.0.set(self.0.get() + PIECE.len());
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&PIECE)))))
+    }
+}
+
+#[tokio::test]
+async fn little_is_taken_of_a_body_that_the_client_does_not_read() {
+    let set = tokio::task::LocalSet::new();
+    let taken = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&taken);
+    let handler = move |_: Request| {
+        let body = Body::stream(Endless(Rc::clone(&counter)));
+        async move { Response::new(StatusCode::OK, Headers::new(), body) }
+    };
+    let mut client = serve_on(&set, handler);
+    // It leaves room for a gigabyte, of each stream and of all.
+    let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    opening.extend(frame(4, 0, 0, &[0, 4, 0x40, 0, 0, 0]));
+    opening.extend(frame(8, 0, 0, &[0x40, 0, 0, 0]));
+    opening.extend(get(1));
+    within_a_minute(&set, async {
+        client.write_all(&opening).await.unwrap();
+        let (mut before, mut turns) = (0, 0);
+        while turns < 1000 {
+            turn().await;
+            turns = if taken.get() == before { turns + 1 } else { 0 };
+            before = taken.get();
+        }
+    })
+    .await;
+    // What the pipe holds, what is gathered, what waits, and a piece behind it.
+    let most = SEND_BUFFER + (64 + 16 + 8) * 1024;
+    assert!((SEND_BUFFER..=most).contains(&taken.get()), "{taken:?}");
 }
