@@ -136,12 +136,11 @@ impl Turn<'_> {
             Action::Proxy { upstream, rewrite } => {
                 let outgoing = self.outgoing(rewrite.as_ref(), exchange, body)?;
                 let note = notes.proxied(*upstream);
-                // Boxed: its state is large, and of no use to exchanges answered in another way.
-                let calls = self.calls();
-                Ok(boxed::pin(|| calls.make(*upstream, outgoing, note)).await?)
+                Ok(self.calls().make(*upstream, outgoing, note).await?)
             }
             Action::Flow(plan) => match self.asked_for_parts(exchange) {
-                None => self.compose(plan, exchange, body, notes).await,
+                // Boxed, as all that most requests have no use for.
+                None => boxed::pin(|| self.compose(plan, exchange, body, notes)).await,
                 Some(format) => Box::pin(self.progress(plan, format, exchange, body, notes)).await,
             },
             Action::Respond {
@@ -410,24 +409,29 @@ struct Calls<'a> {
 }
 
 impl Calls<'_> {
-    async fn make(
-        &self,
+    /// Prepared before the future begins, for the arguments of an async function are kept twice.
+    fn make<'s>(
+        &'s self,
         upstream: usize,
         outgoing: Outgoing,
-        note: &mut CallNote,
-    ) -> Result<Response, CallError> {
-        let Some(group) = self.gateway.upstreams.get(upstream) else {
-            return Err(CallError::Connect("no such upstream".to_owned()));
-        };
-        let metrics = self.gateway.handles.upstreams.get(upstream);
-        let ongoing = metrics.map(|metrics| metrics.at(self.worker.slot).call());
-        let ended = group.call_noted(&self.worker.pools, outgoing, note).await;
-        match (ongoing, &ended) {
-            (Some(ongoing), Ok(response)) => ongoing.answered(response.status.as_u16()),
-            (Some(ongoing), Err(error)) => ongoing.failed(error.cause()),
-            (None, _) => {}
+        note: &'s mut CallNote,
+    ) -> impl Future<Output = Result<Response, CallError>> + use<'s> {
+        let group = self.gateway.upstreams.get(upstream);
+        let mut call = group.map(|group| group.prepare(&self.worker.pools, outgoing, note));
+        async move {
+            let Some(call) = &mut call else {
+                return Err(CallError::Connect("no such upstream".to_owned()));
+            };
+            let metrics = self.gateway.handles.upstreams.get(upstream);
+            let ongoing = metrics.map(|metrics| metrics.at(self.worker.slot).call());
+            let ended = call.run().await;
+            match (ongoing, &ended) {
+                (Some(ongoing), Ok(response)) => ongoing.answered(response.status.as_u16()),
+                (Some(ongoing), Err(error)) => ongoing.failed(error.cause()),
+                (None, _) => {}
+            }
+            ended
         }
-        ended
     }
 }
 

@@ -160,10 +160,9 @@ impl Basic {
         }
         let user = self.users.get(name);
         let hash = user.map_or(&self.decoy, |user| &user.hash);
-        let fits = self
-            .checks
-            .fits(password.to_vec(), Arc::clone(hash))
-            .await?;
+        // Boxed: a password that was checked before does not carry its state.
+        let checked = Box::pin(self.checks.fits(password.to_vec(), Arc::clone(hash)));
+        let fits = checked.await?;
         match user {
             Some(user) if fits => {
                 let caller = user.caller.clone();

@@ -182,7 +182,8 @@ impl Jwt {
             return Ok(caller);
         }
         let token = Token::parse(token, &self.spec.algorithms)?;
-        let set = self.signed_by(&token, self.keys.current(), now).await?;
+        // Boxed: a token that was seen before does not carry its state.
+        let set = Box::pin(self.signed_by(&token, self.keys.current(), now)).await?;
         let payload = decode(token.payload)?;
         let registered = self.judge(&payload, set.issuer(), now)?;
         let caller = self.caller_of(payload, &registered)?;

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::buffer::Wire;
+use super::buffer::{Input, Wire};
 use super::fields::{HeadError, HeadLimits};
 use super::framing::{Incoming, Length};
 use super::head::{ResponseHead, ResponseParser};
@@ -127,13 +127,13 @@ where
     /// keeps it open; in every other case it is closed. Dropping the future closes it too.
     ///
     /// The caller bounds how long it waits for each piece of the body.
-    pub async fn send<F>(
+    pub fn send<F>(
         self,
         head: OutgoingHead<'_>,
         body: Body,
         options: SendOptions,
         on_idle: F,
-    ) -> Result<Response, SendError>
+    ) -> Sending<'_, S, F>
     where
         F: FnOnce(Self) + 'static,
     {
@@ -148,37 +148,111 @@ where
             incoming: Incoming::Ended,
         };
         write_request(&head, encoding, call.wire.output.text());
-        let mut waiting = Waiting {
-            parser: ResponseParser::new(&options.limits),
-            interim_left: INTERIM_MAX,
-            limits: options.limits,
-        };
-        let got = std::future::poll_fn(|context| {
-            if let Poll::Ready(got) = call.poll_head(&mut waiting, &head, context) {
-                return Poll::Ready(got);
-            }
-            let Some(until) = options.until else {
-                return Poll::Pending;
-            };
-            ready!(call.timer.poll_deadline(until, context));
-            Poll::Ready(Err(SendFailure::Late))
-        });
-        let got = got.await.map_err(|failure| SendError {
-            failure,
-            sent: call.sent,
-            received: call.received,
-        })?;
-        if got.status == StatusCode::SWITCHING_PROTOCOLS {
-            return call.switched(got, head.upgrade);
+        Sending {
+            call: Some((call, on_idle)),
+            waiting: Waiting {
+                method: head.method,
+                upgrade: head.upgrade,
+                parser: None,
+                interim_left: INTERIM_MAX,
+                limits: options.limits,
+            },
+            until: options.until,
         }
-        Ok(call.respond(got, &waiting.limits, on_idle))
     }
 }
 
-struct Waiting {
-    parser: ResponseParser,
+/// A request on its way: ready once the head of its response is there. Made by
+/// [`Connection::send`].
+///
+/// Written out, for an async function keeps its arguments twice, and every call holds one of
+/// these.
+pub struct Sending<'a, S, F> {
+    /// None once it is over.
+    call: Option<(Call<S>, F)>,
+    waiting: Waiting<'a>,
+    until: Option<Instant>,
+}
+
+impl<S, F> Unpin for Sending<'_, S, F> {}
+
+impl<S, F> Future for Sending<'_, S, F>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    F: FnOnce(Connection<S>) + 'static,
+{
+    type Output = Result<Response, SendError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Some((call, _)) = &mut this.call else {
+            return Poll::Pending;
+        };
+        let got = match (call.poll_head(&mut this.waiting, context), this.until) {
+            (Poll::Ready(got), _) => got,
+            (Poll::Pending, None) => return Poll::Pending,
+            (Poll::Pending, Some(until)) => {
+                ready!(call.timer.poll_deadline(until, context));
+                Err(SendFailure::Late)
+            }
+        };
+        let Some((call, on_idle)) = this.call.take() else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match got {
+            Err(failure) => Err(SendError {
+                failure,
+                sent: call.sent,
+                received: call.received,
+            }),
+            Ok(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                call.switched(head, this.waiting.upgrade)
+            }
+            Ok(head) => Ok(call.respond(head, &this.waiting.limits, on_idle)),
+        })
+    }
+}
+
+/// What a response's head is waited for with.
+struct Waiting<'a> {
+    method: &'a Method,
+    /// The protocols that were asked for.
+    upgrade: Option<&'a str>,
+    /// Of a head that has come in part: most come whole, and need no parser but for that moment.
+    parser: Option<Box<ResponseParser>>,
     interim_left: usize,
     limits: HeadLimits,
+}
+
+impl Waiting<'_> {
+    /// Reads on in `input`; the head of the final response once it is complete.
+    fn read(&mut self, input: &mut Input) -> Result<Option<ResponseHead>, SendFailure> {
+        while !input.is_empty() {
+            let mut begun = None;
+            let parser = match &mut self.parser {
+                Some(parser) => &mut **parser,
+                None => begun.insert(ResponseParser::new(&self.limits)),
+            };
+            let (consumed, complete) = parser.parse(input.as_mut_slice())?;
+            input.consume(consumed);
+            if !complete {
+                if let Some(begun) = begun {
+                    self.parser = Some(Box::new(begun));
+                }
+                break;
+            }
+            let got = parser.finish(self.method)?;
+            if !is_interim(got.status) {
+                return Ok(Some(got));
+            }
+            self.parser = None;
+            let left = self.interim_left.checked_sub(1);
+            self.interim_left = left.ok_or(SendFailure::Malformed(
+                "there are too many interim responses",
+            ))?;
+        }
+        Ok(None)
+    }
 }
 
 /// A request that was begun, with the connection it occupies.
@@ -200,34 +274,16 @@ where
     /// a server may answer before it has read everything.
     fn poll_head(
         &mut self,
-        waiting: &mut Waiting,
-        head: &OutgoingHead<'_>,
+        waiting: &mut Waiting<'_>,
         context: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, SendFailure>> {
         if let Poll::Ready(Err(error)) = self.poll_send(context) {
             return Poll::Ready(Err(SendFailure::RequestBody(error)));
         }
         loop {
-            while !self.wire.input.is_empty() {
-                self.received = true;
-                let input = &mut self.wire.input;
-                let (consumed, complete) = waiting.parser.parse(input.as_mut_slice())?;
-                input.consume(consumed);
-                if !complete {
-                    break;
-                }
-                let got = waiting.parser.finish(head.method)?;
-                if !is_interim(got.status) {
-                    return Poll::Ready(Ok(got));
-                }
-                waiting.parser = ResponseParser::new(&waiting.limits);
-                waiting.interim_left =
-                    waiting
-                        .interim_left
-                        .checked_sub(1)
-                        .ok_or(SendFailure::Malformed(
-                            "there are too many interim responses",
-                        ))?;
+            self.received |= !self.wire.input.is_empty();
+            if let Some(head) = waiting.read(&mut self.wire.input)? {
+                return Poll::Ready(Ok(head));
             }
             let Poll::Ready(read) = self.wire.poll_fill(context) else {
                 self.wire.input.settle();

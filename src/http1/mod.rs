@@ -24,7 +24,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Connection, OutgoingHead, SendError, SendFailure, SendOptions};
+pub use client::{Connection, OutgoingHead, SendError, SendFailure, SendOptions, Sending};
 pub use connection::{Limits, serve};
 pub use drain::Drain;
 pub use fields::{HeadError, HeadLimits};

@@ -9,13 +9,13 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::balance::{Candidates, Tried, choose};
-use super::body::AtWork;
+use super::body::{AtWork, guarded};
 use super::deadline;
 use super::facts::{Failure, HealthState};
 use super::group::Group;
 use super::pool::{LocalGroup, Slot};
 use super::retry;
-use super::send::{Bounds, RequestHead, send};
+use super::send::{Bounds, RequestHead, SendFailed, send};
 use super::spec::RetrySpec;
 use crate::exchange::{Body, CallError, Headers, Known, Outgoing, Protocol, Response};
 
@@ -31,7 +31,7 @@ const CONNECTS_MAX: usize = 3;
 const PIECES_MAX: usize = 16;
 
 /// How an attempt ended: with a response, and with the endpoint at work until it has ended.
-pub(super) type Ended = Result<(Response, AtWork), CallError>;
+type Ended = Result<(Response, AtWork), CallError>;
 
 /// What a call went through so far; right also when the call was dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +42,8 @@ pub struct CallNote {
     pub attempts: u32,
 }
 
-/// A call on its way.
-pub(super) struct Call<'a> {
+/// A call that is to be made, with all that its attempts need.
+pub struct Call<'a> {
     group: &'a Group,
     local: Rc<LocalGroup>,
     method: Method,
@@ -68,9 +68,6 @@ impl<'a> Call<'a> {
         outgoing: Outgoing,
         note: &'a mut CallNote,
     ) -> Self {
-        if outgoing.retry.is_some() || group.spec.retry.is_some() {
-            group.shared.budget.deposit();
-        }
         Self {
             group,
             local,
@@ -88,8 +85,31 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Tries, and tries again where that is safe and allowed.
+    pub async fn run(&mut self) -> Result<Response, CallError> {
+        let mut permit = self.group.admit()?;
+        if self.retry.is_some() || self.group.spec.retry.is_some() {
+            self.group.shared.budget.deposit();
+        }
+        loop {
+            let ended = self.attempt().await;
+            let Some(pause) = self.next_pause(&ended) else {
+                return ended
+                    .map(|(response, at_work)| guarded(response, (at_work, permit.take())));
+            };
+            // Boxed: few calls pause.
+            Box::pin(async move {
+                if let Ok((response, _)) = ended {
+                    finish_early(response).await;
+                }
+                tokio::time::sleep(pause).await;
+            })
+            .await;
+        }
+    }
+
     /// Tries once; on to another endpoint where there is no connection to the first.
-    pub(super) async fn attempt(&mut self) -> Ended {
+    async fn attempt(&mut self) -> Ended {
         self.note.attempts += 1;
         let mut connects = 1;
         loop {
@@ -127,7 +147,7 @@ impl<'a> Call<'a> {
     }
 
     /// How long to wait before the next attempt; none when there is none to be made.
-    pub(super) fn next_pause(&self, ended: &Ended) -> Option<Duration> {
+    fn next_pause(&self, ended: &Ended) -> Option<Duration> {
         let spec = self.retry.as_deref();
         let spec = spec.or(self.group.spec.retry.as_ref())?;
         let ended = ended.as_ref().map(|(response, _)| response);
@@ -185,19 +205,10 @@ impl<'a> Call<'a> {
 
     /// Sends to one endpoint: once more, on a new connection, where an old one had gone stale.
     async fn send_to(&mut self, slot: &Rc<Slot>) -> Result<Response, CallError> {
-        let bounds = Bounds {
-            connect: self.group.spec.connect_timeout,
-            head: self.timeout,
-            deadline: self.deadline,
-            connections: self.group.spec.max_connections,
-        };
         let mut reuse = true;
         loop {
-            let body = self.body.take().unwrap_or_default();
-            let copy = retry::copy_of(&body);
-            self.tell_time();
-            let head = self.head(slot);
-            let failed = match send(slot, head, body, bounds, reuse).await {
+            let (sending, copy) = self.send(slot, reuse);
+            let failed = match sending.await {
                 Ok(response) => {
                     self.body = copy.filter(|_| self.repeatable);
                     return Ok(response);
@@ -211,6 +222,27 @@ impl<'a> Call<'a> {
             }
             reuse = false;
         }
+    }
+
+    /// Begins to send, and keeps a copy of the body where it can be had.
+    fn send<'s>(
+        &'s mut self,
+        slot: &'s Rc<Slot>,
+        reuse: bool,
+    ) -> (
+        impl Future<Output = Result<Response, SendFailed>> + use<'s, 'a>,
+        Option<Body>,
+    ) {
+        let bounds = Bounds {
+            connect: self.group.spec.connect_timeout,
+            head: self.timeout,
+            deadline: self.deadline,
+            connections: self.group.spec.max_connections,
+        };
+        let body = self.body.take().unwrap_or_default();
+        let copy = retry::copy_of(&body);
+        self.tell_time();
+        (send(slot, self.head(slot), body, bounds, reuse), copy)
     }
 
     /// Tells the endpoint how long this attempt will be waited for, where the file says so.
@@ -238,7 +270,7 @@ impl<'a> Call<'a> {
 
 /// Reads what is left of a response nobody wants, as far as it is there already, so that its
 /// connection can be used again.
-pub(super) async fn finish_early(response: Response) {
+async fn finish_early(response: Response) {
     let mut body = response.body;
     std::future::poll_fn(|context| {
         for _ in 0..PIECES_MAX {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::body::{Permit, guarded};
-use super::call::{Call, CallNote, finish_early};
+use super::body::Permit;
+use super::call::{Call, CallNote};
 use super::endpoint::Endpoint;
 use super::facts::GroupFacts;
 use super::pool::Pools;
@@ -141,29 +141,17 @@ impl Group {
     /// body, ends the call at the endpoint too. To be called on the worker that owns `pools`.
     pub async fn call(&self, pools: &Rc<Pools>, outgoing: Outgoing) -> Result<Response, CallError> {
         let mut note = CallNote::default();
-        self.call_noted(pools, outgoing, &mut note).await
+        self.prepare(pools, outgoing, &mut note).run().await
     }
 
-    /// The same, and tells in `note` where the call went.
-    pub async fn call_noted(
-        &self,
+    /// The same call, yet to be run, which tells in `note` where it went.
+    pub fn prepare<'a>(
+        &'a self,
         pools: &Rc<Pools>,
         outgoing: Outgoing,
-        note: &mut CallNote,
-    ) -> Result<Response, CallError> {
-        let mut permit = self.admit()?;
-        let mut call = Call::new(self, pools.local(self), outgoing, note);
-        loop {
-            let ended = call.attempt().await;
-            let Some(pause) = call.next_pause(&ended) else {
-                return ended
-                    .map(|(response, at_work)| guarded(response, (at_work, permit.take())));
-            };
-            if let Ok((response, _)) = ended {
-                finish_early(response).await;
-            }
-            tokio::time::sleep(pause).await;
-        }
+        note: &'a mut CallNote,
+    ) -> Call<'a> {
+        Call::new(self, pools.local(self), outgoing, note)
     }
 
     /// A call was refused for what is at work already.
@@ -171,7 +159,7 @@ impl Group {
         self.shared.overloaded.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn admit(&self) -> Result<Option<Permit>, CallError> {
+    pub(super) fn admit(&self) -> Result<Option<Permit>, CallError> {
         let Some(bound) = self.spec.max_requests else {
             return Ok(None);
         };

@@ -1,6 +1,8 @@
 //! Sends one request on one connection of a slot: an idle one, a shared one or a new one.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Method;
@@ -14,7 +16,7 @@ use super::group::OVERLOADED;
 use super::http2::Http2;
 use super::pool::{Http1, Slot, Wire};
 use crate::exchange::{Body, CallError, Headers, Response};
-use crate::http1::{OutgoingHead, SendFailure, SendOptions};
+use crate::http1::{OutgoingHead, SendError, SendFailure, SendOptions, Sending};
 
 /// A request head on its way to one endpoint.
 #[derive(Clone, Copy)]
@@ -77,53 +79,94 @@ enum Connection {
 
 /// Sends a request and waits for the head of its response, within `bounds`. Without `reuse`, on
 /// a new connection.
-pub(super) async fn send(
-    slot: &Rc<Slot>,
-    head: RequestHead<'_>,
+pub(super) fn send<'a>(
+    slot: &'a Rc<Slot>,
+    head: RequestHead<'a>,
     body: Body,
     bounds: Bounds,
     reuse: bool,
-) -> Result<Response, SendFailed> {
+) -> impl Future<Output = Result<Response, SendFailed>> + use<'a> {
     let began = Instant::now();
     let until = within(began, bounds.head, bounds.deadline);
-    let http1_only = is_http1_only(slot, head);
-    let ready = if reuse {
-        at_hand(slot, http1_only, began)
-    } else {
-        None
-    };
-    let connection = match ready {
-        Some(ready) => ready,
+    let mut ready = None;
+    if reuse {
+        ready = at_hand(slot, is_http1_only(slot, head), began);
+    }
+    match ready {
+        Some(Connection::Http1 { connection, reused }) => {
+            let connection = (connection, reused);
+            Attempt::AtHand(on_http1(slot, connection, head, body, (until, bounds)))
+        }
         // Boxed: a call on a connection at hand, the usual one, does not carry its state.
-        None => match Box::pin(connection(slot, head, bounds, (began, until), reuse)).await {
-            Ok(connection) => connection,
-            Err(error) => return Err(SendFailed::unsent(error, body)),
-        },
-    };
+        ready => Attempt::Otherwise(Box::pin(async move {
+            let connection = match ready {
+                Some(ready) => ready,
+                None => match connection(slot, head, bounds, (began, until), reuse).await {
+                    Ok(connection) => connection,
+                    Err(error) => return Err(SendFailed::unsent(error, body)),
+                },
+            };
+            send_on(connection, slot, head, body, (until, bounds)).await
+        })),
+    }
+}
+
+/// An attempt on its way.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and made where it stays"
+)]
+enum Attempt<'a, F> {
+    /// On a connection of HTTP/1.1 that was at hand.
+    AtHand(OnHttp1<'a, F>),
+    Otherwise(Pin<Box<dyn Future<Output = Result<Response, SendFailed>> + 'a>>),
+}
+
+impl<F> Unpin for Attempt<'_, F> {}
+
+impl<F: FnOnce(Http1) + 'static> Future for Attempt<'_, F> {
+    type Output = Result<Response, SendFailed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::AtHand(sending) => Pin::new(sending).poll(context),
+            Self::Otherwise(sending) => sending.as_mut().poll(context),
+        }
+    }
+}
+
+async fn send_on(
+    connection: Connection,
+    slot: &Rc<Slot>,
+    head: RequestHead<'_>,
+    body: Body,
+    (until, bounds): (Instant, Bounds),
+) -> Result<Response, SendFailed> {
     match connection {
         Connection::Http1 { connection, reused } => {
-            on_http1(slot, connection, reused, head, body, (until, bounds)).await
+            let connection = (connection, reused);
+            on_http1(slot, connection, head, body, (until, bounds)).await
         }
         Connection::Http2 { connection, reused } => {
-            let sent = Box::pin(timeout_at(until, connection.send(head, body)));
-            match sent.await {
+            match timeout_at(until, connection.send(head, body)).await {
                 Ok(sent) => sent.map_err(|failed| SendFailed {
                     stale: reused && failed.unsent.is_some(),
                     ..failed
                 }),
-                Err(_) => Err(SendFailed::sent(late(until, bounds))),
+                Err(_) => Err(SendFailed::sent(late(patience(until, bounds)))),
             }
         }
     }
 }
 
-/// What it is called that no response head came until `until`.
-fn late(until: Instant, bounds: Bounds) -> CallError {
-    if until == bounds.deadline {
-        CallError::Deadline
-    } else {
-        CallError::Timeout(bounds.head)
-    }
+/// How long a response head is waited for; none where the exchange's own deadline comes first.
+fn patience(until: Instant, bounds: Bounds) -> Option<Duration> {
+    (until != bounds.deadline).then_some(bounds.head)
+}
+
+/// What it is called that no response head came in time.
+fn late(patience: Option<Duration>) -> CallError {
+    patience.map_or(CallError::Deadline, CallError::Timeout)
 }
 
 /// An upgrade is a matter of HTTP/1.1 (RFC 9113, 8.6).
@@ -138,14 +181,23 @@ fn within(began: Instant, patience: Duration, latest: Instant) -> Instant {
         .map_or(latest, |until| until.min(latest))
 }
 
-async fn on_http1(
-    slot: &Rc<Slot>,
-    connection: Http1,
+/// A request on its way on a connection of HTTP/1.1.
+struct OnHttp1<'a, F> {
+    sending: Sending<'a, Wire, F>,
     reused: bool,
-    head: RequestHead<'_>,
+    /// None where the exchange's own deadline comes first.
+    patience: Option<Duration>,
+}
+
+impl<F> Unpin for OnHttp1<'_, F> {}
+
+fn on_http1<'a>(
+    slot: &Rc<Slot>,
+    (connection, reused): (Http1, bool),
+    head: RequestHead<'a>,
     body: Body,
     (until, bounds): (Instant, Bounds),
-) -> Result<Response, SendFailed> {
+) -> OnHttp1<'a, impl FnOnce(Http1) + use<>> {
     let head = OutgoingHead {
         method: head.method,
         target: head.target,
@@ -159,19 +211,39 @@ async fn on_http1(
     };
     let home = Rc::clone(slot);
     let back = move |connection| home.put(connection);
-    let sent = connection.send(head, body, options, back);
-    sent.await.map_err(|error| SendFailed {
-        stale: reused && error.is_stale(),
-        reached: error.sent,
-        ..SendFailed::sent(match error.failure {
-            SendFailure::Closed | SendFailure::Io(_) => CallError::Reset(error.to_string()),
-            SendFailure::Malformed(_) | SendFailure::HeadTooLarge => {
-                CallError::Malformed(error.to_string())
-            }
-            SendFailure::RequestBody(error) => CallError::RequestBody(error),
-            SendFailure::Late => late(until, bounds),
-        })
-    })
+    OnHttp1 {
+        sending: connection.send(head, body, options, back),
+        reused,
+        patience: patience(until, bounds),
+    }
+}
+
+impl<F: FnOnce(Http1) + 'static> Future for OnHttp1<'_, F> {
+    type Output = Result<Response, SendFailed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let sent = ready!(Pin::new(&mut this.sending).poll(context));
+        Poll::Ready(sent.map_err(|error| this.failed(error)))
+    }
+}
+
+impl<F> OnHttp1<'_, F> {
+    #[cold]
+    fn failed(&self, error: SendError) -> SendFailed {
+        SendFailed {
+            stale: self.reused && error.is_stale(),
+            reached: error.sent,
+            ..SendFailed::sent(match error.failure {
+                SendFailure::Closed | SendFailure::Io(_) => CallError::Reset(error.to_string()),
+                SendFailure::Malformed(_) | SendFailure::HeadTooLarge => {
+                    CallError::Malformed(error.to_string())
+                }
+                SendFailure::RequestBody(error) => CallError::RequestBody(error),
+                SendFailure::Late => late(self.patience),
+            })
+        }
+    }
 }
 
 /// A new connection, or one that comes back meanwhile. The wait for leave to open one and the

@@ -124,10 +124,26 @@ fn a_call_leaves_a_note_of_where_it_went() {
         let mut spec = spec(&[alive.address]);
         spec.retry = Some(on_everything(3));
         let (group, pools, mut note) = (group(&spec), Pools::new(), CallNote::default());
-        drop(group.call_noted(&pools, get("/"), &mut note).await);
+        drop(group.prepare(&pools, get("/"), &mut note).run().await);
         let url = format!("http://{}", alive.address);
         assert_eq!(note.endpoint.as_deref(), Some(&*url));
         assert_eq!(note.attempts, 3);
+    });
+}
+
+#[test]
+fn a_call_under_way_is_small() {
+    on_worker(|| async {
+        let alive = Backend::answering(BROKEN).await;
+        let (group, pools, mut note) = (
+            group(&spec(&[alive.address])),
+            Pools::new(),
+            CallNote::default(),
+        );
+        let mut call = group.prepare(&pools, get("/"), &mut note);
+        // Of hundreds at once, all must stay in the processor's cache.
+        let bytes = size_of_val(&call) + size_of_val(&call.run());
+        assert!(bytes <= 1024, "{bytes} bytes");
     });
 }
 
