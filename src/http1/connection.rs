@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -86,22 +86,26 @@ where
     let mut watch = drain.watch();
     async move {
         loop {
-            let next = match next_head(&link, &mut watch).await {
-                Next::Head(head) => {
-                    // Boxed: an idle connection does not pay for the size of a request at work.
-                    boxed::pin(|| exchange(&link, head, &handler, &refuse, &watch)).await
+            let next = next_head(&link, &mut watch).await;
+            let after = match Turn::new(next, &link, &handler) {
+                Turn::Work(facts, work) => {
+                    let answered = answer(&link, work).await;
+                    match end(answered, &link, &facts, &refuse, &watch) {
+                        Ending::Left => After::Drop,
+                        Ending::Response(respond) => respond.await,
+                        Ending::Switch(switch) => switch.await,
+                    }
                 }
-                Next::Refused(status, reason) => {
+                Turn::Refuse(status, reason) => {
                     let response = refuse(status, reason);
-                    let facts = RequestFacts::REFUSED;
-                    match Box::pin(respond(&link, &facts, response, &watch)).await {
+                    match respond(&link, &RequestFacts::REFUSED, response, &watch).await {
                         After::Drop => After::Drop,
                         _ => After::Linger,
                     }
                 }
-                Next::Closed => After::Close,
+                Turn::Close => After::Close,
             };
-            match next {
+            match after {
                 After::Next => {}
                 After::Drop => return,
                 After::Close => return Box::pin(close(&link, false)).await,
@@ -122,6 +126,42 @@ impl From<HeadError> for Next {
     fn from(error: HeadError) -> Self {
         Self::Refused(error.status(), error.reason())
     }
+}
+
+/// What the connection does next. Small, for the future of a connection has a place for it: what
+/// is large was moved to where it is needed.
+enum Turn<F> {
+    /// The handler is at work on a request.
+    Work(RequestFacts, Pin<Box<F>>),
+    Refuse(StatusCode, &'static str),
+    Close,
+}
+
+impl<F> Turn<F> {
+    fn new<S, H>(next: Next, link: &Shared<S>, handler: &H) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        H: Fn(Request) -> F,
+    {
+        match next {
+            Next::Head(head) => {
+                let (facts, request) = begin(link, head);
+                // Boxed: an idle connection does not pay for the size of a request at work.
+                Self::Work(facts, boxed::pin(|| handler(request)))
+            }
+            Next::Refused(status, reason) => Self::Refuse(status, reason),
+            Next::Closed => Self::Close,
+        }
+    }
+}
+
+/// How a request ends.
+enum Ending<'a, R> {
+    /// The client has left.
+    Left,
+    Response(R),
+    /// Boxed: few requests switch protocols.
+    Switch(Pin<Box<dyn Future<Output = After> + 'a>>),
 }
 
 /// What becomes of the connection.
@@ -171,10 +211,11 @@ where
     .await
 }
 
-/// Reads until a head is complete; `parser` is there from its first byte on.
+/// Reads until a head is complete. `parser` is there once a part of it has come: most heads come
+/// whole, and need no parser but for that moment.
 fn poll_head<S>(
     link: &mut Link<S>,
-    parser: &mut Option<RequestParser>,
+    parser: &mut Option<Box<RequestParser>>,
     context: &mut Context<'_>,
 ) -> Poll<Next>
 where
@@ -183,7 +224,11 @@ where
     loop {
         let input = &mut link.wire.input;
         if !input.is_empty() {
-            let reading = parser.get_or_insert_with(|| RequestParser::new(&link.limits.head));
+            let mut begun = None;
+            let reading = match parser {
+                Some(parser) => &mut **parser,
+                None => begun.insert(RequestParser::new(&link.limits.head)),
+            };
             let (consumed, complete) = match reading.parse(input.as_mut_slice()) {
                 Ok(parsed) => parsed,
                 Err(error) => return Poll::Ready(error.into()),
@@ -191,6 +236,9 @@ where
             input.consume(consumed);
             if complete {
                 return Poll::Ready(reading.finish().map_or_else(Next::from, Next::Head));
+            }
+            if let Some(begun) = begun {
+                *parser = Some(Box::new(begun));
             }
         }
         match ready!(link.wire.poll_fill(context)) {
@@ -218,19 +266,10 @@ impl RequestFacts {
     };
 }
 
-/// One request and its response.
-async fn exchange<S, H, F, R>(
-    link: &Shared<S>,
-    head: RequestHead,
-    handler: &H,
-    refuse: &R,
-    watch: &Watch,
-) -> After
+/// What the handler is asked, and what its response will depend on.
+fn begin<S>(link: &Shared<S>, head: RequestHead) -> (RequestFacts, Request)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    H: Fn(Request) -> F,
-    F: Future<Output = Response>,
-    R: Fn(StatusCode, &'static str) -> Response,
 {
     let facts = RequestFacts {
         method: head.head.method.clone(),
@@ -243,46 +282,59 @@ where
         head: head.head,
         upgrade: facts.upgrade.clone(),
     };
-    let response = {
-        let mut work = pin!(handler(request));
-        let done = std::future::poll_fn(|context| {
-            if let Poll::Ready(response) = work.as_mut().poll(context) {
-                return Poll::Ready(Some(response));
-            }
-            let link = &mut *link.borrow_mut();
-            let left = link.poll_left(context);
-            // Whatever waits for the handler must not keep what other connections read into.
-            link.wire.input.settle();
-            left.map(|()| None)
-        });
-        done.await
-    };
-    let Some(mut response) = response else {
-        return After::Drop;
-    };
-    if response.status.is_informational() {
-        match (response.tunnel.take(), &facts.upgrade) {
-            (Some(tunnel), Some(_)) if response.status == StatusCode::SWITCHING_PROTOCOLS => {
-                return switch(link, &facts, response, tunnel).await;
-            }
-            _ => {
-                response = refuse(
-                    StatusCode::BAD_GATEWAY,
-                    "an interim response came where a final one was due",
-                );
-            }
+    (facts, request)
+}
+
+/// What the handler answers; none when the client has left meanwhile.
+async fn answer<S, F>(link: &Shared<S>, mut work: Pin<Box<F>>) -> Option<Response>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    F: Future<Output = Response>,
+{
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(response) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(response));
         }
+        let link = &mut *link.borrow_mut();
+        let left = link.poll_left(context);
+        // Whatever waits for the handler must not keep what other connections read into.
+        link.wire.input.settle();
+        left.map(|()| None)
+    })
+    .await
+}
+
+/// What there is to do for what was answered.
+fn end<'a, S, R>(
+    answered: Option<Response>,
+    link: &'a Shared<S>,
+    facts: &'a RequestFacts,
+    refuse: &'a R,
+    watch: &'a Watch,
+) -> Ending<'a, impl Future<Output = After> + use<'a, S, R>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    R: Fn(StatusCode, &'static str) -> Response,
+{
+    match answered {
+        None => Ending::Left,
+        Some(response) if response.status.is_informational() => {
+            Ending::Switch(Box::pin(switch(link, facts, response, refuse, watch)))
+        }
+        Some(response) => Ending::Response(respond(link, facts, response, watch)),
     }
-    respond(link, &facts, response, watch).await
 }
 
 /// Writes a final response, then sees to the rest of the request.
-async fn respond<S>(
-    link: &Shared<S>,
+///
+/// What can be done at once is done before the future begins, which then has no place for the
+/// response as a whole.
+fn respond<'a, S>(
+    link: &'a Shared<S>,
     facts: &RequestFacts,
     response: Response,
     watch: &Watch,
-) -> After
+) -> impl Future<Output = After> + use<'a, S>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -311,37 +363,61 @@ where
         write_response(&written, &response.headers, link.wire.output.text());
         keep_alive
     };
-    let outgoing = Outgoing::new(response.body, encoding);
-    if write_body(link, outgoing, response.finish).await.is_err() {
-        return After::Drop;
-    }
-    link.borrow_mut().abandon_body();
-    if !keep_alive {
-        let link = link.borrow();
-        let heard = link.incoming.has_ended() && link.wire.input.is_empty();
-        return if heard { After::Close } else { After::Linger };
-    }
-    let rest = std::future::poll_fn(|context| link.borrow_mut().poll_rest(context));
-    match rest.await {
-        Rest::Read => After::Next,
-        Rest::Left => After::Linger,
+    let mut sending = Sending {
+        outgoing: Outgoing::new(response.body, encoding),
+        finish: response.finish,
+        bytes: 0,
+    };
+    async move {
+        if sending.write(link).await.is_err() {
+            return After::Drop;
+        }
+        link.borrow_mut().abandon_body();
+        if !keep_alive {
+            let link = link.borrow();
+            let heard = link.incoming.has_ended() && link.wire.input.is_empty();
+            return if heard { After::Close } else { After::Linger };
+        }
+        let rest = std::future::poll_fn(|context| link.borrow_mut().poll_rest(context));
+        match rest.await {
+            Rest::Read => After::Next,
+            Rest::Left => After::Linger,
+        }
     }
 }
 
 /// The response is not whole, and cannot be made so.
 struct Aborted;
 
-/// Writes what waits, then a body as it comes: small pieces together, each at once.
-async fn write_body<S>(
-    link: &Shared<S>,
-    mut outgoing: Outgoing,
-    mut finish: Option<Box<dyn Finish>>,
-) -> Result<(), Aborted>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let mut bytes = 0;
-    std::future::poll_fn(|context| {
+/// A response body on its way to the client.
+struct Sending {
+    outgoing: Outgoing,
+    finish: Option<Box<dyn Finish>>,
+    bytes: u64,
+}
+
+impl Sending {
+    /// Writes what waits, then the body as it comes: small pieces together, each at once.
+    async fn write<S>(&mut self, link: &Shared<S>) -> Result<(), Aborted>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        std::future::poll_fn(|context| self.poll_write(link, context)).await?;
+        if let Some(finish) = &mut self.finish {
+            finish.complete();
+        }
+        Ok(())
+    }
+
+    fn poll_write<S>(
+        &mut self,
+        link: &Shared<S>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Aborted>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let outgoing = &mut self.outgoing;
         loop {
             let mut body_pending = false;
             while outgoing.is_going() && !body_pending && link.borrow().wire.output.has_room() {
@@ -361,12 +437,12 @@ where
                     drop(begun);
                     return Poll::Ready(Err(Aborted));
                 };
-                bytes += encoded;
+                self.bytes += encoded;
             }
             let link = &mut *link.borrow_mut();
             let flushed = link.poll_flush(context);
-            if let Some(finish) = &mut finish {
-                finish.sent(bytes.saturating_sub(link.wire.output.len() as u64));
+            if let Some(finish) = &mut self.finish {
+                finish.sent(self.bytes.saturating_sub(link.wire.output.len() as u64));
             }
             if ready!(flushed).is_err() {
                 return Poll::Ready(Err(Aborted));
@@ -378,24 +454,28 @@ where
                 return link.poll_left(context).map(|()| Err(Aborted));
             }
         }
-    })
-    .await?;
-    if let Some(finish) = &mut finish {
-        finish.complete();
     }
-    Ok(())
 }
 
-/// Answers 101, then copies both ways until both sides have ended (RFC 9110, 7.8).
-async fn switch<S>(
+/// Answers 101 where that was asked for, then copies both ways until both sides have ended
+/// (RFC 9110, 7.8). No other interim response ends a request.
+async fn switch<S, R>(
     link: &Shared<S>,
     facts: &RequestFacts,
-    response: Response,
-    tunnel: crate::exchange::Tunnel,
+    mut response: Response,
+    refuse: &R,
+    watch: &Watch,
 ) -> After
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
+    R: Fn(StatusCode, &'static str) -> Response,
 {
+    let asked = facts.upgrade.is_some() && response.status == StatusCode::SWITCHING_PROTOCOLS;
+    let Some(tunnel) = response.tunnel.take().filter(|_| asked) else {
+        let reason = "an interim response came where a final one was due";
+        let response = refuse(StatusCode::BAD_GATEWAY, reason);
+        return respond(link, facts, response, watch).await;
+    };
     {
         let link = &mut *link.borrow_mut();
         if !link.begin_response() || !link.incoming.has_ended() {

@@ -224,7 +224,7 @@ async fn the_end_of_a_response_is_reported() {
 async fn an_idle_connection_is_small() {
     let (_client, server) = tokio::io::duplex(1);
     let served = serve(server, limits(), &Drain::new(), answer, refuse);
-    assert!(size_of_val(&served) <= 1024, "{}", size_of_val(&served));
+    assert!(size_of_val(&served) <= 512, "{}", size_of_val(&served));
     let link = size_of::<crate::http1::request_body::Link<tokio::net::TcpStream>>();
     assert!(link <= 512, "{link}");
 }
