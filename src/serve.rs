@@ -1,64 +1,105 @@
 //! Drives one accepted connection: TLS, then HTTP/1.1 or HTTP/2, then one request after another
 //! into the pipeline.
 
+use std::future::ready;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
-use crate::exchange::{Peer, Request, TlsFacts, http2};
+use crate::exchange::{Peer, TlsFacts, boxed, http2};
 use crate::http1;
 use crate::listen::accept::Accepted;
 use crate::pipeline;
 use crate::snapshot::Listener;
-use crate::tls::{self, Alpn};
-use crate::worker::Worker;
+use crate::tls::{self, Alpn, HandshakeError};
+use crate::worker::{OpenConnection, Worker};
 
 /// The first bytes of an HTTP/2 connection without TLS (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// Serves a connection that `listener` accepted, until it ends.
-pub async fn connection(worker: &Rc<Worker>, listener: usize, accepted: Accepted) {
-    let snapshot = worker.snapshot();
-    // The listener may have left the file since: what it accepted before is refused like that.
-    let Some(listener) = snapshot.listener(listener) else {
-        return;
-    };
+/// A connection at work.
+type Serving<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Serves a connection that `listener` accepted, until it ends; `counted` until then.
+///
+/// Everything that is large, a TLS session above all, is moved to where it stays before a future
+/// begins, for a future keeps a place for all that it ever held.
+pub fn connection(
+    worker: Rc<Worker>,
+    listener: usize,
+    accepted: Accepted,
+    counted: OpenConnection,
+) -> impl Future<Output = ()> {
     // Each request takes the snapshot of its moment; a connection must not keep an old one alive.
-    drop(snapshot);
+    let listener = worker.snapshot().listener(listener);
     let Accepted {
         stream,
         address,
         permit,
     } = accepted;
-    let open = listener.metrics.connection(worker.slot);
-    let cells = listener.metrics.at(worker.slot);
-    let Ok(local) = stream.local_addr() else {
-        return;
-    };
-    let limit = listener.spec.limits.header_time;
-    match &listener.tls {
-        None => {
-            let h2 = listener.spec.protocols.h2 && Box::pin(speaks_http2(&stream, limit)).await;
-            let peer = peer(address, local, None, &listener);
-            Box::pin(serve(worker, stream, peer, &listener, h2)).await;
+    async move {
+        // The listener may have left the file since: what it accepted before is refused like that.
+        let Some(listener) = &listener else {
+            return;
+        };
+        let open = listener.metrics.connection(worker.slot);
+        let limit = listener.spec.limits.header_time;
+        let serving = match &listener.tls {
+            None => {
+                let h2 = listener.spec.protocols.h2 && Box::pin(speaks_http2(&stream, limit)).await;
+                serve_plain(&worker, stream, address, listener, h2)
+            }
+            Some(tls) => {
+                let shaken = Box::pin(tls::handshake(tls, stream, limit)).await;
+                serve_tls(&worker, shaken, address, listener)
+            }
+        };
+        if let Some(serving) = serving {
+            serving.await;
         }
-        // Each boxed: a connection must not weigh what its handshake or another protocol weighs.
-        Some(tls) => match Box::pin(tls::handshake(tls, stream, limit)).await {
-            Ok((stream, facts, alpn)) => {
-                cells.handshake(tls::was_resumed(&stream));
-                let peer = peer(address, local, Some(facts), &listener);
-                Box::pin(serve(worker, stream, peer, &listener, alpn == Alpn::H2)).await;
-            }
-            Err(error) => {
-                cells.handshake_failed(error.cause());
-                tracing::debug!(%error, client = %address, "TLS handshake failed");
-            }
-        },
+        drop((open, permit, counted));
     }
-    drop((open, permit));
+}
+
+/// None when the client has left already.
+fn serve_plain<'a>(
+    worker: &'a Rc<Worker>,
+    stream: TcpStream,
+    address: SocketAddr,
+    listener: &'a Arc<Listener>,
+    h2: bool,
+) -> Option<Serving<'a>> {
+    let local = stream.local_addr().ok()?;
+    let peer = peer(address, local, None, listener);
+    Some(serve(worker, stream, peer, listener, h2))
+}
+
+/// None when the handshake failed.
+fn serve_tls<'a>(
+    worker: &'a Rc<Worker>,
+    shaken: Result<(TlsStream<TcpStream>, TlsFacts, Alpn), HandshakeError>,
+    address: SocketAddr,
+    listener: &'a Arc<Listener>,
+) -> Option<Serving<'a>> {
+    let cells = listener.metrics.at(worker.slot);
+    match shaken {
+        Ok((stream, facts, alpn)) => {
+            cells.handshake(tls::was_resumed(&stream));
+            let local = stream.get_ref().0.local_addr().ok()?;
+            let peer = peer(address, local, Some(facts), listener);
+            Some(serve(worker, stream, peer, listener, alpn == Alpn::H2))
+        }
+        Err(error) => {
+            cells.handshake_failed(error.cause());
+            tracing::debug!(%error, client = %address, "TLS handshake failed");
+            None
+        }
+    }
 }
 
 fn peer(
@@ -83,51 +124,65 @@ async fn speaks_http2(stream: &TcpStream, limit: std::time::Duration) -> bool {
     }
 }
 
-async fn serve<S>(worker: &Rc<Worker>, io: S, peer: Arc<Peer>, listener: &Arc<Listener>, h2: bool)
+fn serve<'a, S>(
+    worker: &'a Rc<Worker>,
+    io: S,
+    peer: Arc<Peer>,
+    listener: &Arc<Listener>,
+    h2: bool,
+) -> Serving<'a>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     if h2 {
-        serve_http2(worker, io, peer, listener).await;
-        return;
+        return serve_http2(worker, io, peer, listener);
     }
     let (limits, drain) = (listener.http1_limits(), &worker.drain);
-    let refuse = |status, reason| pipeline::refuse(worker, status, reason, &peer);
+    let refuse = {
+        let peer = Arc::clone(&peer);
+        move |status, reason| pipeline::refuse(worker, status, reason, &peer)
+    };
     if listener.spec.redirect_https {
-        let handler = async |request| pipeline::redirect_https(worker, request, &peer);
-        http1::serve(io, limits, drain, handler, refuse).await;
+        let handler = move |request| ready(pipeline::redirect_https(worker, request, &peer));
+        boxed::pin(|| http1::serve(io, limits, drain, handler, refuse))
     } else {
-        let handler = |request| pipeline::answer(worker, request, &peer);
-        http1::serve(io, limits, drain, handler, refuse).await;
+        let handler = move |request| pipeline::answer(worker, request, &peer);
+        boxed::pin(|| http1::serve(io, limits, drain, handler, refuse))
     }
 }
 
-async fn serve_http2<S>(worker: &Rc<Worker>, io: S, peer: Arc<Peer>, listener: &Listener)
+fn serve_http2<'a, S>(
+    worker: &'a Rc<Worker>,
+    io: S,
+    peer: Arc<Peer>,
+    listener: &Listener,
+) -> Serving<'a>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let redirect = listener.spec.redirect_https;
-    let handler = {
-        let (worker, peer) = (Rc::clone(worker), Arc::clone(&peer));
-        move |request: Request| {
-            let (worker, peer) = (Rc::clone(&worker), Arc::clone(&peer));
-            async move {
-                if redirect {
-                    pipeline::redirect_https(&worker, request, &peer)
-                } else {
-                    pipeline::answer(&worker, request, &peer).await
-                }
-            }
-        }
-    };
     let refuse = {
-        let (worker, peer) = (Rc::clone(worker), Arc::clone(&peer));
-        move |status, reason| pipeline::refuse(&worker, status, reason, &peer)
+        let peer = Arc::clone(&peer);
+        move |status, reason| pipeline::refuse(worker, status, reason, &peer)
     };
     let drained = async { worker.drain.started().await };
     let limits = listener.http2_limits();
-    let served = Box::pin(http2::serve(io, limits, drained, handler, refuse));
+    let address = peer.address;
+    if listener.spec.redirect_https {
+        let handler = move |request| ready(pipeline::redirect_https(worker, request, &peer));
+        let served = boxed::pin(|| http2::serve(io, limits, drained, handler, refuse));
+        Box::pin(until_it_ends(served, address))
+    } else {
+        let handler = move |request| pipeline::answer(worker, request, &peer);
+        let served = boxed::pin(|| http2::serve(io, limits, drained, handler, refuse));
+        Box::pin(until_it_ends(served, address))
+    }
+}
+
+async fn until_it_ends<F>(served: Pin<Box<F>>, client: SocketAddr)
+where
+    F: Future<Output = std::io::Result<()>>,
+{
     if let Err(error) = served.await {
-        tracing::debug!(%error, client = %peer.address, "connection ended");
+        tracing::debug!(%error, %client, "connection ended");
     }
 }

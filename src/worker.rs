@@ -229,12 +229,10 @@ async fn accept_forever(worker: Rc<Worker>, listener: usize, socket: tokio::net:
             biased;
             accepted = listen::accept::accept(&socket, &cap) => {
                 let Some(accepted) = accepted else { return };
-                let connection = OpenConnection::new(&worker);
+                let counted = OpenConnection::new(&worker);
                 let worker = Rc::clone(&worker);
-                tokio::task::spawn_local(async move {
-                    serve::connection(&worker, listener, accepted).await;
-                    drop(connection);
-                });
+                let task = serve::connection(worker, listener, accepted, counted);
+                tokio::task::spawn_local(task);
             }
             () = patience => return,
             () = worker.drain.started(), if last_call.is_none() => {

@@ -63,9 +63,9 @@ pub async fn serve<S, H, F, R>(
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    H: Fn(Request) -> F + 'static,
-    F: Future<Output = Response> + 'static,
-    R: Fn(StatusCode, &'static str) -> Response + 'static,
+    H: Fn(Request) -> F,
+    F: Future<Output = Response>,
+    R: Fn(StatusCode, &'static str) -> Response,
 {
     let (io, cork) = Corked::new(io);
     let opening = settings(&limits).handshake(io);
@@ -127,9 +127,9 @@ struct Serving<S, H, F, R> {
 impl<S, H, F, R> Serving<S, H, F, R>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    H: Fn(Request) -> F + 'static,
-    F: Future<Output = Response> + 'static,
-    R: Fn(StatusCode, &'static str) -> Response + 'static,
+    H: Fn(Request) -> F,
+    F: Future<Output = Response>,
+    R: Fn(StatusCode, &'static str) -> Response,
 {
     fn poll(
         &mut self,
