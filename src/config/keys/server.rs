@@ -185,7 +185,7 @@ static LISTEN_LIMITS: Section = Section {
             "header_bytes",
             Shape::Size(1024, 1 << 20),
             Default::Text("32KiB"),
-            "Bytes of a request's head, request line and headers together; more is 431.",
+            "Bytes of a request's headers together; more is 431. Over HTTP/2 the target and 32 bytes for each header count as well (RFC 9113, 6.5.2); the request line of HTTP/1.1 has 8 KiB of its own, and more is 414.",
             "header_bytes = \"16KiB\"",
         ),
         key(
@@ -227,7 +227,7 @@ static LISTEN_LIMITS: Section = Section {
             "streams",
             Shape::Integer(1, 10_000),
             Default::Integer(128),
-            "Requests at once on one HTTP/2 connection.",
+            "Requests at once on one HTTP/2 connection. A client that reads no answer can make each hold about half a megabyte.",
             "streams = 64",
         ),
     ],
