@@ -7,11 +7,16 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::hash::{Hash, Hasher};
+use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::ModifyKind;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -28,6 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Files younger than this are read whenever they are looked at.
 const YOUNG: Duration = Duration::from_secs(2);
+
+/// Notices of other files in the same folders that are heard between two looks. A log that is
+/// written there would otherwise wake two threads with every line.
+const FOREIGN_MAX: usize = 64;
 
 /// Bytes of a file that are compared.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -50,6 +59,37 @@ pub struct Watch {
     folders: BTreeSet<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     notices: mpsc::Receiver<()>,
+    heard: Arc<Heard>,
+}
+
+/// What the system's notices are held against, on the thread that gets them.
+#[derive(Default)]
+struct Heard {
+    /// Of the files that are watched.
+    names: Mutex<BTreeSet<OsString>>,
+    /// Notices of other files since the folders are watched.
+    foreign: AtomicUsize,
+}
+
+impl Heard {
+    /// Whether a notice is worth a look.
+    fn matters(&self, event: &Event) -> bool {
+        if is_read(event.kind) {
+            return false;
+        }
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = |path: &PathBuf| path.file_name().is_none_or(|name| names.contains(name));
+        if event.paths.is_empty() || event.paths.iter().any(is_ours) {
+            return true;
+        }
+        let foreign = self.foreign.fetch_add(1, Ordering::Relaxed) + 1;
+        // A link to a file may be another now; what is written to another file is its own matter.
+        foreign == FOREIGN_MAX || !matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)))
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.foreign.load(Ordering::Relaxed) >= FOREIGN_MAX
+    }
 }
 
 /// What files looked like at one moment. Taken before they are loaded it tells what was loaded at
@@ -133,13 +173,16 @@ impl Default for Watch {
     /// Watches nothing yet. Never fails: without notices of the system it looks.
     fn default() -> Self {
         let (sender, notices) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let heard = Arc::new(Heard::default());
+        let hearing = Arc::clone(&heard);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // A full channel has a notice already.
-            if event.is_ok_and(|event| matters(event.kind)) {
+            if event.is_ok_and(|event| hearing.matters(&event)) {
                 sender.try_send(()).unwrap_or_default();
             }
         });
         Self {
+            heard,
             seen: Sight::default(),
             folders: BTreeSet::new(),
             watcher: watcher.ok(),
@@ -200,11 +243,20 @@ impl Watch {
 
     /// Waits for a notice and for quiet behind it, or until it is time to look.
     async fn notice(&mut self) {
+        if self.heard.is_too_much() {
+            self.unwatch_folders();
+            sleep(LOOK_EVERY).await;
+        }
+        if self.folders.is_empty() && !self.seen.0.is_empty() {
+            self.watch_folders();
+            return;
+        }
         match timeout(LOOK_EVERY, self.notices.recv()).await {
             Ok(Some(())) => {
                 let end = Instant::now() + RESTLESS;
-                while let Ok(Ok(Some(()))) =
-                    timeout_at(end, timeout(QUIET, self.notices.recv())).await
+                while !self.heard.is_too_much()
+                    && let Ok(Ok(Some(()))) =
+                        timeout_at(end, timeout(QUIET, self.notices.recv())).await
                 {}
             }
             // No watcher, no sender: looking is all there is.
@@ -216,12 +268,19 @@ impl Watch {
     /// Watches the folders of the files, also of those that links lead to, and no others.
     fn watch_folders(&mut self) {
         let mut folders = BTreeSet::new();
+        let mut names = BTreeSet::new();
         for file in self.seen.0.keys() {
-            folders.extend(folder_of(file));
-            if let Ok(real) = file.canonicalize() {
-                folders.extend(folder_of(&real));
+            let real = file.canonicalize().ok();
+            for file in iter::once(file).chain(&real) {
+                folders.extend(folder_of(file));
+                names.extend(file.file_name().map(OsStr::to_owned));
             }
         }
+        *self
+            .heard
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = names;
         if let Some(watcher) = &mut self.watcher {
             for gone in self.folders.difference(&folders) {
                 drop(watcher.unwatch(gone));
@@ -233,12 +292,21 @@ impl Watch {
         }
         self.folders = folders;
     }
+
+    fn unwatch_folders(&mut self) {
+        for folder in std::mem::take(&mut self.folders) {
+            if let Some(watcher) = &mut self.watcher {
+                drop(watcher.unwatch(&folder));
+            }
+        }
+        self.heard.foreign.store(0, Ordering::Relaxed);
+    }
 }
 
 /// Reading a file is no change.
-fn matters(kind: EventKind) -> bool {
+fn is_read(kind: EventKind) -> bool {
     use notify::event::{AccessKind, AccessMode};
-    !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
 fn folder_of(file: &Path) -> Option<PathBuf> {
@@ -320,6 +388,49 @@ mod tests {
         timeout(PATIENCE, watch.changed())
             .await
             .expect("the change is told");
+    }
+
+    #[test]
+    fn what_is_written_to_other_files_is_heard_until_it_is_too_much() {
+        use notify::event::{DataChange, RenameMode};
+        let heard = Heard::default();
+        heard.names.lock().unwrap().insert("routes.toml".into());
+        let event =
+            |kind, name: &str| Event::new(kind).add_path(Path::new("/etc/gateway").join(name));
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        assert!(heard.matters(&event(data, "routes.toml")));
+        // A link may be another now.
+        assert!(heard.matters(&event(renamed, "..data")));
+        for _ in 2..FOREIGN_MAX {
+            assert!(!heard.matters(&event(data, "access.log")));
+        }
+        assert!(!heard.is_too_much());
+        assert!(heard.matters(&event(data, "access.log")));
+        assert!(heard.is_too_much());
+        assert!(heard.matters(&event(data, "routes.toml")));
+    }
+
+    #[tokio::test]
+    async fn a_change_is_told_beside_a_log_that_never_rests() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("routes.toml");
+        fs::write(&file, "a").unwrap();
+        let mut watch = watching(&file);
+        let log = folder.path().join("access.log");
+        let written = file.clone();
+        let writer = std::thread::spawn(move || {
+            let mut log = fs::File::create(log).unwrap();
+            let mut lines = |count| {
+                (0..count).for_each(|_| std::io::Write::write_all(&mut log, b"line\n").unwrap());
+            };
+            lines(10_000);
+            fs::write(&written, "b").unwrap();
+            lines(10_000);
+        });
+        must_change(&mut watch).await;
+        assert!(watch.seen().agrees(&Sight::of([file])));
+        writer.join().unwrap();
     }
 
     #[tokio::test]
