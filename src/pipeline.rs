@@ -147,26 +147,16 @@ impl Turn<'_> {
                 status,
                 headers,
                 body,
-            } => {
-                let scope = self.scope(exchange);
-                let content = content(body, &scope)?;
-                Ok(Response::new(*status, fields(headers, &scope)?, content))
-            }
+            } => Ok(respond(*status, headers, body, &self.scope(exchange))?),
             Action::Redirect { status, location } => {
-                let scope = self.scope(exchange);
-                let mut target = String::new();
-                location.render(&scope, &Budget::default(), &mut target)?;
-                let mut headers = Headers::new();
-                headers
-                    .try_append(b"location", target.as_bytes())
-                    .map_err(|error| EvalError::new(EvalErrorKind::Value, error.to_string()))?;
-                Ok(Response::new(*status, headers, Body::Empty))
+                Ok(redirect(*status, location, &self.scope(exchange))?)
             }
         }
     }
 
     /// What the route answers in the place of an error, where it says so. The error stays one for
     /// logs and metrics.
+    #[cold]
     fn recover(
         &self,
         exchange: &Exchange,
@@ -386,6 +376,33 @@ fn fields(templates: &[(String, Template)], scope: &dyn Scope) -> Result<Headers
             .map_err(|error| EvalError::new(EvalErrorKind::Value, error.to_string()))?;
     }
     Ok(headers)
+}
+
+/// A fixed answer. Not inlined, as [`redirect`]: the path of a proxied request stays short.
+#[inline(never)]
+fn respond(
+    status: StatusCode,
+    headers: &[(String, Template)],
+    body: &RespondBody,
+    scope: &dyn Scope,
+) -> Result<Response, EvalError> {
+    let content = content(body, scope)?;
+    Ok(Response::new(status, fields(headers, scope)?, content))
+}
+
+#[inline(never)]
+fn redirect(
+    status: StatusCode,
+    location: &Template,
+    scope: &dyn Scope,
+) -> Result<Response, EvalError> {
+    let mut target = String::new();
+    location.render(scope, &Budget::default(), &mut target)?;
+    let mut headers = Headers::new();
+    headers
+        .try_append(b"location", target.as_bytes())
+        .map_err(|error| EvalError::new(EvalErrorKind::Value, error.to_string()))?;
+    Ok(Response::new(status, headers, Body::Empty))
 }
 
 /// The body of a fixed answer.

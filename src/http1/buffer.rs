@@ -97,29 +97,25 @@ impl Input {
     where
         S: AsyncRead + Unpin,
     {
-        let mut scratch = SCRATCH.take().unwrap_or_default();
-        // Where nobody holds on to what was read before, the same memory is used again from its
-        // start, while it is still in the processor's cache.
-        if !scratch.try_reclaim(SCRATCH_BYTES) && scratch.capacity() < READ_BYTES_MIN {
-            scratch.reserve(SCRATCH_BYTES + margin::IN);
-        }
-        if scratch.capacity() > SCRATCH_BYTES {
-            scratch.resize(margin::IN, 0);
-            scratch.advance(margin::IN);
-        }
+        let mut scratch = scratch();
         let mut room = (&mut scratch).limit(limit);
         let read = pin!(stream.read_buf(&mut room)).poll(context);
         if let Poll::Ready(Ok(1..)) = read {
-            if self.bytes.is_empty() {
-                self.bytes = scratch.split();
-                self.shared = true;
-            } else {
-                self.bytes.extend_from_slice(&scratch);
-                scratch.clear();
-            }
+            self.receive(&mut scratch);
         }
         SCRATCH.replace(Some(scratch));
         read
+    }
+
+    /// Takes what was read.
+    fn receive(&mut self, scratch: &mut BytesMut) {
+        if self.bytes.is_empty() {
+            self.bytes = scratch.split();
+            self.shared = true;
+        } else {
+            self.bytes.extend_from_slice(scratch);
+            scratch.clear();
+        }
     }
 
     /// To be called before a wait: what is left gets memory of its own, and the scratch buffer is
@@ -135,6 +131,23 @@ impl Input {
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
+}
+
+/// The thread's scratch buffer, with room for a read. One piece of code for every kind of stream,
+/// as little of which stays in the processor's cache from one read to the next.
+#[inline(never)]
+fn scratch() -> BytesMut {
+    let mut scratch = SCRATCH.take().unwrap_or_default();
+    // Where nobody holds on to what was read before, the same memory is used again from its
+    // start, while it is still in the processor's cache.
+    if !scratch.try_reclaim(SCRATCH_BYTES) && scratch.capacity() < READ_BYTES_MIN {
+        scratch.reserve(SCRATCH_BYTES + margin::IN);
+    }
+    if scratch.capacity() > SCRATCH_BYTES {
+        scratch.resize(margin::IN, 0);
+        scratch.advance(margin::IN);
+    }
+    scratch
 }
 
 /// Bytes to be written: text (heads, chunk sizes, small pieces of body), then one large piece of

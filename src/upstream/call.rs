@@ -1,5 +1,7 @@
 //! One call: its attempts, and what may be sent again.
 
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +11,7 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::balance::{Candidates, Tried, choose};
-use super::body::{AtWork, guarded};
+use super::body::{AtWork, Permit, guarded};
 use super::deadline;
 use super::facts::{Failure, HealthState};
 use super::group::Group;
@@ -93,19 +95,32 @@ impl<'a> Call<'a> {
         }
         loop {
             let ended = self.attempt().await;
-            let Some(pause) = self.next_pause(&ended) else {
-                return ended
-                    .map(|(response, at_work)| guarded(response, (at_work, permit.take())));
+            let pause = match self.conclude(ended, &mut permit) {
+                ControlFlow::Break(result) => return result,
+                ControlFlow::Continue(pause) => pause,
             };
-            // Boxed: few calls pause.
-            Box::pin(async move {
-                if let Ok((response, _)) = ended {
-                    finish_early(response).await;
-                }
-                tokio::time::sleep(pause).await;
-            })
-            .await;
+            pause.await;
         }
+    }
+
+    /// The outcome of the call, or the pause before its next attempt.
+    fn conclude(
+        &self,
+        ended: Ended,
+        permit: &mut Option<Permit>,
+    ) -> ControlFlow<Result<Response, CallError>, Pin<Box<impl Future<Output = ()> + use<>>>> {
+        let Some(pause) = self.next_pause(&ended) else {
+            return ControlFlow::Break(
+                ended.map(|(response, at_work)| guarded(response, (at_work, permit.take()))),
+            );
+        };
+        // Boxed: few calls pause.
+        ControlFlow::Continue(Box::pin(async move {
+            if let Ok((response, _)) = ended {
+                finish_early(response).await;
+            }
+            tokio::time::sleep(pause).await;
+        }))
     }
 
     /// Tries once; on to another endpoint where there is no connection to the first.
@@ -274,7 +289,7 @@ async fn finish_early(response: Response) {
     let mut body = response.body;
     std::future::poll_fn(|context| {
         for _ in 0..PIECES_MAX {
-            let piece = http_body::Body::poll_frame(std::pin::Pin::new(&mut body), context);
+            let piece = http_body::Body::poll_frame(Pin::new(&mut body), context);
             if !matches!(piece, std::task::Poll::Ready(Some(Ok(_)))) {
                 break;
             }
