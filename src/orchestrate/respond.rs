@@ -65,13 +65,14 @@ impl Plan {
         budget: &Budget,
         parts: Vec<PartReport>,
     ) -> Result<FlowAnswer, FlowError> {
-        match self.response(state, scope, budget, &parts) {
+        let ceiling = Self::ceiling(state, &parts);
+        match self.response(state, scope, budget, (&parts, ceiling)) {
             Ok((status, headers, body)) => Ok(FlowAnswer {
                 status,
                 headers,
                 body,
-                ceiling: Self::ceiling(state, &parts),
                 parts,
+                ceiling,
             }),
             Err(Blame { fault, step }) => Err(FlowError { fault, step, parts }),
         }
@@ -82,7 +83,7 @@ impl Plan {
         state: &RunState,
         scope: &dyn Scope,
         budget: &Budget,
-        parts: &[PartReport],
+        (parts, ceiling): (&[PartReport], Ceiling),
     ) -> Result<(StatusCode, Headers, Body), Blame> {
         let response = &self.spec().response;
         let status = response.status.unwrap_or(StatusCode::OK);
@@ -102,7 +103,7 @@ impl Plan {
         for (name, template) in &response.headers {
             set_rendered(&mut headers, name, template, scope, budget)?;
         }
-        Self::ceiling(state, parts).hold(&mut headers);
+        ceiling.hold(&mut headers);
         Ok((status, headers, body))
     }
 
