@@ -139,8 +139,7 @@ impl Turn<'_> {
                 Ok(self.calls().make(*upstream, outgoing, note).await?)
             }
             Action::Flow(plan) => match self.asked_for_parts(exchange) {
-                // Boxed, as all that most requests have no use for.
-                None => boxed::pin(|| self.compose(plan, exchange, body, notes)).await,
+                None => self.compose(plan, exchange, body, notes).await,
                 Some(format) => Box::pin(self.progress(plan, format, exchange, body, notes)).await,
             },
             Action::Respond {
@@ -467,9 +466,12 @@ impl Call for Calls<'_> {
     }
 
     fn call(&self, upstream: usize, outgoing: Outgoing) -> Local<'_, Result<Response, CallError>> {
+        // A box of its own, given back once the call is prepared: the future keeps what it is
+        // given until it ends.
+        let outgoing = Box::new(outgoing);
         boxed::pin(|| async move {
             let mut note = CallNote::default();
-            self.make(upstream, outgoing, &mut note).await
+            self.make(upstream, *outgoing, &mut note).await
         })
     }
 }

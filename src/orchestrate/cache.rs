@@ -16,8 +16,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::cache_control::{Caching, Reuse, Storing};
-use super::call::{CallContext, NoReply, Reply, Request, forward};
+use super::call::{CallContext, Request, forward};
 use super::outcome::{CacheTally, Failure};
+use super::reply::{NoReply, Reply};
 use super::spec::{CacheSpec, CallSpec};
 use crate::exchange::{CallError, Headers};
 use crate::json::Json;

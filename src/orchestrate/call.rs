@@ -1,4 +1,4 @@
-//! One call of a step: the request it sends, and what becomes of the answer.
+//! One call of a step: the request it sends, and who answers it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -7,22 +7,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout};
 
 use super::cache::cached;
-use super::outcome::{CacheTally, Failure, Outcome, PartReport};
+use super::outcome::{CacheTally, Failure, Outcome};
+use super::reply::{Answer, NoReply, Reply, parse};
 use super::run::FlowInput;
-use super::spec::{BodySpec, CallSpec, FlowStep, StatusRange};
-use super::state::Settled;
+use super::spec::{BodySpec, CallSpec, FlowStep};
 use super::{Call, Local};
 use crate::decode::{Content, Format};
 use crate::exchange::path::push_component;
-use crate::exchange::{
-    Body, BodyError, CallError, Exchange, Headers, Known, Outgoing, Response, boxed, trace,
-};
+use crate::exchange::{Body, CallError, Exchange, Headers, Known, Outgoing, boxed, trace};
 use crate::expression::{Budget, EvalError, EvalErrorKind, Expression, Scope, Template, Value};
-use crate::json::Json;
 
 /// A target at most: an upstream would refuse what is longer.
 const TARGET_BYTES_MAX: usize = 16 * 1024;
@@ -38,31 +34,6 @@ pub(super) struct CallContext<'a> {
     pub(super) client_body: &'a Bytes,
     pub(super) deadline: Instant,
     pub(super) part_bytes: u64,
-}
-
-/// What an upstream answered, whole.
-#[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: Headers,
-    pub(super) body: Json,
-    /// What became of the steps of a flow that answered.
-    pub(super) parts: Vec<PartReport>,
-    /// Whether it was kept.
-    pub(super) cache: CacheTally,
-}
-
-/// A call that brought no part.
-#[derive(Clone, Debug)]
-pub(super) struct NoReply {
-    /// The status, where a response head came.
-    pub(super) status: Option<StatusCode>,
-    pub(super) failure: Failure,
-    /// The call writes, and may have been done all the same.
-    pub(super) may_have_acted: bool,
-    /// What became of the steps of a flow that has no response.
-    pub(super) parts: Vec<PartReport>,
-    pub(super) cache: CacheTally,
 }
 
 /// Who answers a step: an upstream, or a flow inside this one, which reads the same request.
@@ -195,50 +166,60 @@ impl Request {
         key
     }
 
-    async fn send(self, call: &CallSpec, context: CallContext<'_>) -> Result<Reply, NoReply> {
-        let response = context
-            .caller
-            .call(call.upstream, self.outgoing(call, context))
-            .await
-            .map_err(|error| NoReply::of(call, None, error))?;
-        let status = response.status;
-        read(call, response, context.part_bytes)
-            .await
-            .map_err(|error| NoReply::of(call, Some(status), error))
+    /// The request is handed on before the future begins, which would keep it until it ends.
+    fn send<'a>(
+        self,
+        call: &'a CallSpec,
+        context: CallContext<'a>,
+    ) -> impl Future<Output = Result<Reply, NoReply>> + use<'a> {
+        let outgoing = self.outgoing(call, context);
+        let asked = context.caller.call(call.upstream, outgoing);
+        let limit = context.part_bytes;
+        async move {
+            let mut answer = Answer::of(call, asked.await)?;
+            if !answer.is_whole() {
+                // Boxed: a small body comes with its head.
+                Box::pin(answer.fetch(call, limit)).await?;
+            }
+            answer.reply(call, limit)
+        }
     }
 
     /// Asks once more when no answer has come for `delay`.
-    async fn send_hedged(
+    fn send_hedged<'a>(
         self,
-        call: &CallSpec,
-        context: CallContext<'_>,
+        call: &'a CallSpec,
+        context: CallContext<'a>,
         delay: Duration,
-    ) -> Result<Reply, NoReply> {
+    ) -> impl Future<Output = Result<Reply, NoReply>> + use<'a> {
         let again = self.clone();
-        let mut first = pin!(self.send(call, context));
-        if let Ok(ended) = timeout(delay, first.as_mut()).await {
-            return ended;
-        }
-        let mut second = pin!(again.send(call, context));
-        let mut failed = [None, None];
-        poll_fn(|waker| {
-            let [first_failed, second_failed] = &mut failed;
-            if let Poll::Ready(reply) = poll_once(first.as_mut(), first_failed, waker) {
-                return Poll::Ready(Ok(reply));
+        let first = self.send(call, context);
+        async move {
+            let mut first = pin!(first);
+            if let Ok(ended) = timeout(delay, first.as_mut()).await {
+                return ended;
             }
-            if let Poll::Ready(reply) = poll_once(second.as_mut(), second_failed, waker) {
-                return Poll::Ready(Ok(reply));
-            }
-            match (first_failed.take(), second_failed.take()) {
-                // The first answer says why.
-                (Some(failure), Some(_)) => Poll::Ready(Err(failure)),
-                (first, second) => {
-                    failed = [first, second];
-                    Poll::Pending
+            let mut second = pin!(again.send(call, context));
+            let mut failed = [None, None];
+            poll_fn(|waker| {
+                let [first_failed, second_failed] = &mut failed;
+                if let Poll::Ready(reply) = poll_once(first.as_mut(), first_failed, waker) {
+                    return Poll::Ready(Ok(reply));
                 }
-            }
-        })
-        .await
+                if let Poll::Ready(reply) = poll_once(second.as_mut(), second_failed, waker) {
+                    return Poll::Ready(Ok(reply));
+                }
+                match (first_failed.take(), second_failed.take()) {
+                    // The first answer says why.
+                    (Some(failure), Some(_)) => Poll::Ready(Err(failure)),
+                    (first, second) => {
+                        failed = [first, second];
+                        Poll::Pending
+                    }
+                }
+            })
+            .await
+        }
     }
 
     fn outgoing(self, call: &CallSpec, context: CallContext<'_>) -> Outgoing {
@@ -261,61 +242,6 @@ impl Request {
             deadline: context.deadline,
         }
     }
-}
-
-impl Reply {
-    /// Says how it came by way of what is kept.
-    pub(super) fn used(self, cache: CacheTally) -> Self {
-        Self { cache, ..self }
-    }
-}
-
-impl NoReply {
-    fn of(call: &CallSpec, status: Option<StatusCode>, error: CallError) -> Self {
-        Self {
-            status,
-            may_have_acted: may_have_acted(&call.method, &error),
-            failure: error.into(),
-            parts: Vec::new(),
-            cache: CacheTally::default(),
-        }
-    }
-
-    /// What is given up at the deadline.
-    pub(super) fn late(writes: bool) -> Self {
-        Self {
-            status: None,
-            failure: CallError::Deadline.into(),
-            may_have_acted: writes,
-            parts: Vec::new(),
-            cache: CacheTally::default(),
-        }
-    }
-
-    /// Of a call that nothing was kept for.
-    pub(super) fn missed(self) -> Self {
-        Self {
-            cache: CacheTally::MISS,
-            ..self
-        }
-    }
-
-    pub(super) const fn outcome(&self) -> Outcome {
-        if self.may_have_acted {
-            Outcome::Unknown
-        } else {
-            Outcome::Failed
-        }
-    }
-
-    pub(super) fn status_value(&self) -> Value {
-        self.status.map_or(Value::Null, status_value)
-    }
-}
-
-/// A status as expressions read it.
-pub(super) fn status_value(status: StatusCode) -> Value {
-    Value::Int(i64::from(status.as_u16()))
 }
 
 /// The body that a step sends.
@@ -402,14 +328,15 @@ pub(super) fn forward(name: &str, from: &Headers, to: &mut Headers) {
 /// answer must be as it is read.
 fn base_headers(exchange: &Exchange, decode: Format) -> Headers {
     let mut headers = Headers::with_capacity(8, 256);
-    headers.append("accept", decode.accept().as_bytes());
+    headers.add(Known::Accept, [decode.accept().as_bytes()]);
     // A part is spliced as it comes; nothing here decompresses.
     headers.append("accept-encoding", b"identity");
-    headers.append("traceparent", &exchange.trace.header(trace::new_span()));
+    let place = exchange.trace.header(trace::new_span());
+    headers.add(Known::Traceparent, [&place]);
     for state in exchange.headers.all_known(Known::Tracestate) {
         headers.append("tracestate", state);
     }
-    headers.append("x-request-id", exchange.id.as_str().as_bytes());
+    headers.add(Known::XRequestId, [exchange.id.as_bytes()]);
     headers
 }
 
@@ -430,46 +357,6 @@ fn poll_once(
         }
         Poll::Pending => Poll::Pending,
     }
-}
-
-async fn read(call: &CallSpec, response: Response, part_bytes: u64) -> Result<Reply, CallError> {
-    let status = response.status;
-    if !is_accepted(&call.accept, status) {
-        return Err(CallError::Status(status));
-    }
-    let Response { headers, body, .. } = response;
-    if call.method == Method::HEAD || body.is_empty() {
-        return Ok(Reply {
-            status,
-            headers,
-            body: Json::null(),
-            parts: Vec::new(),
-            cache: CacheTally::default(),
-        });
-    }
-    let collected = match call.timeout {
-        // The head came within it; what follows gets as long again, not the whole deadline.
-        Some(limit) => timeout(limit, body.collect(part_bytes))
-            .await
-            .unwrap_or(Err(BodyError::Timeout)),
-        None => body.collect(part_bytes).await,
-    };
-    let text = collected.map_err(CallError::ResponseBody)?;
-    let body = parse(text, &headers, call.decode).or_else(|error| {
-        // A status accepted beside success says enough by itself: its page may be HTML.
-        if status.is_success() {
-            Err(error)
-        } else {
-            Ok(Json::null())
-        }
-    })?;
-    Ok(Reply {
-        status,
-        headers,
-        body,
-        parts: Vec::new(),
-        cache: CacheTally::default(),
-    })
 }
 
 /// Runs a flow as a step of another: its answer is a part.
@@ -525,71 +412,4 @@ async fn run_inside(
             cache: CacheTally::default(),
         }),
     }
-}
-
-fn parse(text: Bytes, headers: &Headers, decode: Format) -> Result<Json, CallError> {
-    if text.is_empty() {
-        return Ok(Json::null());
-    }
-    if let Some(coding) = headers.get("content-encoding")
-        && !coding.eq_ignore_ascii_case(b"identity")
-    {
-        return Err(CallError::Decode(
-            "the body is compressed, and nothing asked for that".to_owned(),
-        ));
-    }
-    decode
-        .read(text)
-        .map_err(|error| CallError::Decode(error.to_string()))
-}
-
-fn is_accepted(accept: &[StatusRange], status: StatusCode) -> bool {
-    if accept.is_empty() {
-        return status.is_success();
-    }
-    accept.iter().any(|range| range.contains(status.as_u16()))
-}
-
-impl Settled {
-    /// What a step came to that did one thing.
-    pub(super) fn of(ended: Result<Reply, NoReply>) -> Self {
-        match ended {
-            Ok(reply) => Self {
-                status: status_value(reply.status),
-                answered: Some(reply.status),
-                headers: reply.headers,
-                parts: reply.parts,
-                cache: reply.cache,
-                ..Self::ok(Value::Json(reply.body))
-            },
-            Err(no_reply) => {
-                let (outcome, status) = (no_reply.outcome(), no_reply.status_value());
-                Self {
-                    status,
-                    answered: no_reply.status,
-                    parts: no_reply.parts,
-                    cache: no_reply.cache,
-                    ..Self::null(outcome, Some(no_reply.failure))
-                }
-            }
-        }
-    }
-}
-
-/// Whether a call that writes failed so that the upstream may have acted all the same.
-fn may_have_acted(method: &Method, error: &CallError) -> bool {
-    !method.is_safe()
-        && match error {
-            CallError::Timeout(_)
-            | CallError::Reset(_)
-            | CallError::Malformed(_)
-            | CallError::Deadline
-            | CallError::ResponseBody(_)
-            | CallError::Decode(_) => true,
-            CallError::Connect(_)
-            | CallError::Unavailable { .. }
-            | CallError::Overloaded { .. }
-            | CallError::RequestBody(_)
-            | CallError::Status(_) => false,
-        }
 }

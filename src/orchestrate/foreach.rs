@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::task::{Context, Poll};
 
 use super::Local;
-use super::call::{CallContext, Callee, NoReply, Reply, Request, status_value};
+use super::call::{CallContext, Callee, Request};
 use super::outcome::{Failure, Outcome};
+use super::reply::{NoReply, Reply, status_value};
 use super::spec::ForeachSpec;
 use super::state::Settled;
 use crate::exchange::{BodyError, CallError};
@@ -287,7 +288,7 @@ impl Lists {
 
     fn settled(self) -> Settled {
         Settled {
-            outcomes: Some(Value::List(self.outcomes.into())),
+            outcomes: Some(Box::new(Value::List(self.outcomes.into()))),
             status: Value::List(self.statuses.into()),
             body: Value::List(self.bodies.into()),
             ..Settled::null(self.outcome.unwrap_or(Outcome::Ok), self.failure)

@@ -7,6 +7,7 @@ mod collide;
 mod facts;
 pub mod state;
 mod scope;
+mod reply;
 mod call;
 mod foreach;
 #[cfg(any(test, fuzzing))]

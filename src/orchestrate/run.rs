@@ -14,18 +14,19 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
-use super::call::{CallContext, Callee, NoReply, Reply};
+use super::call::{CallContext, Callee};
 use super::foreach::{self, Each};
 use super::outcome::{Failure, FlowAnswer, FlowError, FlowFault, Outcome};
 use super::plan::{BodyUse, Plan};
 use super::progress::{Outlet, Showing};
+use super::reply::{NoReply, Reply};
 use super::respond::Blame;
 use super::scope::FlowScope;
 use super::spec::{ForeachSpec, StepKind, StepSpec, WaitSpec};
 use super::state::{RunState, Settled, Verdict};
 use super::{Call, Local};
 use crate::decode::{Content, Reading};
-use crate::exchange::{Body, BodyError, CallError, Exchange, Headers};
+use crate::exchange::{Body, BodyError, CallError, Exchange, Headers, boxed};
 use crate::expression::{Budget, EvalError, EvalErrorKind, Scope, Value};
 
 /// What a flow is run for, and with what.
@@ -45,85 +46,54 @@ pub struct FlowInput<'a> {
     pub call: &'a dyn Call,
 }
 
+/// The body of a client that sent none, or none that is read.
+static NO_BODY: Bytes = Bytes::new();
+
 impl Plan {
     /// Runs the flow once, in the caller's task. Dropping the future cancels every call at work.
-    pub async fn run(&self, input: FlowInput<'_>) -> Result<FlowAnswer, FlowError> {
-        self.run_with(input, None).await
+    pub fn run<'a>(&'a self, input: FlowInput<'a>) -> Local<'a, Result<FlowAnswer, FlowError>> {
+        self.run_with(input, None)
     }
 
     /// The same, giving the parts away as they become final; the answer at the end has status and
     /// reports, and neither fields nor body. Nothing is given away before there was something to
     /// wait for, so that what fails at once fails before the first part.
-    pub async fn run_progressively(
-        &self,
-        input: FlowInput<'_>,
-        outlet: &dyn Outlet,
-    ) -> Result<FlowAnswer, FlowError> {
-        self.run_with(input, Some(outlet)).await
+    pub fn run_progressively<'a>(
+        &'a self,
+        input: FlowInput<'a>,
+        outlet: &'a dyn Outlet,
+    ) -> Local<'a, Result<FlowAnswer, FlowError>> {
+        self.run_with(input, Some(outlet))
     }
 
-    async fn run_with(
-        &self,
-        input: FlowInput<'_>,
-        outlet: Option<&dyn Outlet>,
-    ) -> Result<FlowAnswer, FlowError> {
+    /// A run stands in its future once, made before that begins, unless a body must come first.
+    fn run_with<'a>(
+        &'a self,
+        mut input: FlowInput<'a>,
+        outlet: Option<&'a dyn Outlet>,
+    ) -> Local<'a, Result<FlowAnswer, FlowError>> {
         let started = Instant::now();
-        let FlowInput {
-            scope,
-            exchange,
-            body,
-            content,
-            body_bytes,
-            deadline,
-            call,
-        } = input;
-        let (bytes, parsed) = self
-            .client_body((content, body), body_bytes, deadline)
-            .await
-            .map_err(|fault| FlowError {
+        let body = std::mem::take(&mut input.body);
+        if self.body_use() == BodyUse::None || body.is_empty() {
+            return boxed::pin(|| {
+                let mut run = Run::new(self, &input, (&NO_BODY, Value::Null), outlet, started);
+                async move {
+                    let decided = run.decide().await;
+                    run.conclude(decided)
+                }
+            });
+        }
+        Box::pin(async move {
+            let body = self.client_body((input.content, body), input.body_bytes, input.deadline);
+            let (bytes, parsed) = Box::pin(body).await.map_err(|fault| FlowError {
                 fault,
                 step: None,
                 parts: Vec::new(),
             })?;
-        let mut run = Run {
-            plan: self,
-            scope,
-            body: parsed,
-            context: CallContext {
-                caller: call,
-                exchange,
-                content,
-                client_body: &bytes,
-                deadline,
-                part_bytes: self.spec().part_bytes,
-            },
-            budget: Budget::default(),
-            state: RunState::new(self),
-            is_late: false,
-            started,
-            showing: outlet.map(|outlet| Showing::new(self, outlet)),
-        };
-        let verdict = run.decide().await;
-        let parts = self.reports(&run.state, started);
-        let verdict = match verdict {
-            Ok(verdict) => verdict,
-            Err(Blame { fault, step }) => return Err(FlowError { fault, step, parts }),
-        };
-        match verdict {
-            Verdict::Answer if run.showing.is_some() => Ok(FlowAnswer {
-                status: self.spec().response.status.unwrap_or(StatusCode::OK),
-                headers: Headers::new(),
-                body: Body::Empty,
-                ceiling: Self::ceiling(&run.state, &parts),
-                parts,
-            }),
-            Verdict::Answer => self.answer(&run.state, &run.flow_scope(), &run.budget, parts),
-            Verdict::Fails(step) => Err(FlowError {
-                fault: run.fault(step),
-                step: self.nodes().get(step).map(|node| Arc::clone(&node.name)),
-                parts,
-            }),
-        }
+            let mut run = Run::new(self, &input, (&bytes, parsed), outlet, started);
+            let decided = run.decide().await;
+            run.conclude(decided)
+        })
     }
 
     /// The client's body, as far as the plan wants it: before the first step, so that what is
@@ -134,9 +104,6 @@ impl Plan {
         limit: u64,
         deadline: Instant,
     ) -> Result<(Bytes, Value), FlowFault> {
-        if self.body_use() == BodyUse::None || body.is_empty() {
-            return Ok((Bytes::new(), Value::Null));
-        }
         let reading = match self.body_use() {
             // What cannot be read need not arrive first.
             BodyUse::Parsed => Some(Reading::of(content).map_err(FlowFault::Unreadable)?),
@@ -240,6 +207,57 @@ impl<'a> AtWork<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn new(
+        plan: &'a Plan,
+        input: &FlowInput<'a>,
+        (client_body, body): (&'a Bytes, Value),
+        outlet: Option<&'a dyn Outlet>,
+        started: Instant,
+    ) -> Self {
+        Self {
+            plan,
+            scope: input.scope,
+            body,
+            context: CallContext {
+                caller: input.call,
+                exchange: input.exchange,
+                content: input.content,
+                client_body,
+                deadline: input.deadline,
+                part_bytes: plan.spec().part_bytes,
+            },
+            budget: Budget::default(),
+            state: RunState::new(plan),
+            is_late: false,
+            started,
+            showing: outlet.map(|outlet| Showing::new(plan, outlet)),
+        }
+    }
+
+    /// The response of the run, or why it has none.
+    fn conclude(&self, decided: Result<Verdict, Blame>) -> Result<FlowAnswer, FlowError> {
+        let plan = self.plan;
+        let parts = plan.reports(&self.state, self.started);
+        match decided {
+            Ok(Verdict::Answer) if self.showing.is_some() => Ok(FlowAnswer {
+                status: plan.spec().response.status.unwrap_or(StatusCode::OK),
+                headers: Headers::new(),
+                body: Body::Empty,
+                ceiling: Plan::ceiling(&self.state, &parts),
+                parts,
+            }),
+            Ok(Verdict::Answer) => {
+                plan.answer(&self.state, &self.flow_scope(), &self.budget, parts)
+            }
+            Ok(Verdict::Fails(step)) => Err(FlowError {
+                fault: self.fault(step),
+                step: plan.nodes().get(step).map(|node| Arc::clone(&node.name)),
+                parts,
+            }),
+            Err(Blame { fault, step }) => Err(FlowError { fault, step, parts }),
+        }
+    }
+
     /// Goes on until the run is decided, or a part of it cannot be made.
     async fn decide(&mut self) -> Result<Verdict, Blame> {
         let mut at_work = AtWork(Vec::with_capacity(self.plan.len()));
@@ -424,7 +442,7 @@ impl<'a> Run<'a> {
                     settled.outcome = Outcome::Defaulted;
                     settled.body = value;
                 }
-                Err(error) => settled.failure = Some(error.into()),
+                Err(error) => settled.failure = Some(Box::new(error.into())),
             }
         }
         self.state.settle(self.plan, place, settled, now);
@@ -460,7 +478,7 @@ impl<'a> Run<'a> {
     fn fault(&self, step: usize) -> FlowFault {
         self.state
             .settled(step)
-            .and_then(|settled| settled.failure.clone())
+            .and_then(|settled| settled.failure.as_deref().cloned())
             .map_or(FlowFault::Timeout, FlowFault::of_step)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::state::StepState;
 use super::trial::{Backends, Draft, Trial, fails, flow, flow_to, ok, plan, status, step};
 use super::{FlowFault, Plan};
 use crate::exchange::{BodyError, CallError};
@@ -22,6 +23,17 @@ fn unavailable() -> CallError {
     CallError::Unavailable {
         retry_after: Duration::from_secs(3),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_under_way_is_small() {
+    let (plan, backends) = (plan(&[step("a", "GET /a")]), Backends::new(&[]));
+    let trial = Trial::default();
+    let run = trial.run(&plan, &backends);
+    // Of hundreds at once, all must stay in the processor's cache; a step's state is held once more
+    // for each step.
+    let bytes = [size_of_val(&*run), size_of::<StepState>()];
+    assert!(bytes[0] <= 576 && bytes[1] <= 256, "{bytes:?} bytes");
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,10 +38,10 @@ impl FlowScope<'_> {
     fn step(&self, step: usize, field: StepField) -> Value {
         let settled = self.state.settled(step);
         match (field, settled) {
-            (StepField::Outcome, Some(settled)) if settled.outcomes.is_some() => {
-                settled.outcomes.clone().unwrap_or(Value::Null)
-            }
             (StepField::Outcome, settled) => {
+                if let Some(outcomes) = settled.and_then(|settled| settled.outcomes.as_deref()) {
+                    return outcomes.clone();
+                }
                 let outcome = settled.map_or(Outcome::Cancelled, |settled| settled.outcome);
                 Value::String(outcome.as_str().into())
             }

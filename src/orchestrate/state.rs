@@ -86,11 +86,11 @@ impl FromIterator<usize> for StepSet {
 pub struct Settled {
     pub outcome: Outcome,
     /// Why it is not ok, unless it was skipped.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// What became of the steps of the flow inside.
     pub parts: Vec<PartReport>,
     /// What `steps.NAME.outcome` reads where it is a list, one for each item.
-    pub outcomes: Option<Value>,
+    pub outcomes: Option<Box<Value>>,
     /// What `steps.NAME.status` reads: an int, a list of them, or null.
     pub status: Value,
     /// What the upstream answered, where there was one call and it did.
@@ -109,7 +109,7 @@ impl Settled {
     pub fn null(outcome: Outcome, failure: Option<Failure>) -> Self {
         Self {
             outcome,
-            failure,
+            failure: failure.map(Box::new),
             parts: Vec::new(),
             outcomes: None,
             status: Value::Null,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 pub(super) use super::backends::{Backends, Script, fails, ok, status};
 use super::{
     BodySpec, CacheSpec, CallSpec, FlowAnswer, FlowError, FlowInput, FlowSpec, FlowStep,
-    ForeachSpec, Plan, ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
+    ForeachSpec, Local, Plan, ResponseSpec, StatusRange, StepKind, StepSpec, WaitSpec,
 };
 use crate::decode::{Content, Format};
 use crate::exchange::{
@@ -324,11 +324,11 @@ impl Trial {
         }
     }
 
-    pub(super) async fn run(
-        &self,
-        plan: &Plan,
-        backends: &Backends,
-    ) -> Result<FlowAnswer, FlowError> {
+    pub(super) fn run<'a>(
+        &'a self,
+        plan: &'a Plan,
+        backends: &'a Backends,
+    ) -> Local<'a, Result<FlowAnswer, FlowError>> {
         plan.run(FlowInput {
             scope: &self.scope,
             exchange: &self.exchange,
@@ -338,7 +338,6 @@ impl Trial {
             deadline: Instant::now() + self.deadline,
             call: backends,
         })
-        .await
     }
 
     /// Status, `Concertina-Parts` and body.
